@@ -1,0 +1,79 @@
+import type { Manifest } from '../backupset/manifest.ts';
+import type { BackupError } from '../errors.ts';
+import type { SetReference } from '../plan/recipe.ts';
+
+export type RunState = 'planning' | 'running' | 'succeeded' | 'partial' | 'failed' | 'cancelled';
+export type FinalState = Exclude<RunState, 'planning' | 'running'>;
+
+/** What a destination hands on after its sink has committed. */
+export interface CommittedSet {
+  readonly reference: SetReference;
+  readonly manifest: Manifest;
+  /** True when it was copied from a sibling after its own sink had failed. */
+  readonly healed: boolean;
+}
+
+export interface RunProgress {
+  readonly runId: string;
+  readonly job: string;
+  /** What the run is doing to that database now. */
+  readonly stage: 'dumping' | 'committing' | 'healing';
+  readonly database: string;
+  /** Place of the database in the run, from 1. */
+  readonly index: number;
+  readonly count: number;
+  /** Ids of every node of the run that shall show it. */
+  readonly nodes: readonly string[];
+  readonly rawBytes: number;
+  /** Raw bytes that will come, when the source knows. */
+  readonly expectedBytes?: number;
+  /** Raw bytes per second, smoothed over the last seconds. */
+  readonly rate: number;
+  readonly etaSeconds?: number;
+  /** Bytes of this database that each destination has taken, by node id. */
+  readonly storedBytes: Readonly<Record<string, number>>;
+}
+
+export interface ArtifactOutcome {
+  readonly node: string;
+  readonly database: string;
+  readonly error?: BackupError;
+}
+
+export interface DestinationOutcome {
+  readonly node: string;
+  readonly label: string;
+  readonly set?: CommittedSet;
+  readonly error?: BackupError;
+}
+
+export interface RunResult {
+  readonly runId: string;
+  readonly job: string;
+  readonly state: FinalState;
+  readonly openedAt: Date;
+  readonly finishedAt: Date;
+  readonly rawBytes: number;
+  readonly artifacts: readonly ArtifactOutcome[];
+  readonly destinations: readonly DestinationOutcome[];
+  /** Why the run as a whole ended, when it is not one artifact's or destination's fault alone. */
+  readonly error?: BackupError;
+}
+
+/** A line for people about a run; `node` is the node that it concerns. */
+export interface RunNotice {
+  readonly runId: string;
+  readonly level: 'info' | 'warn' | 'error';
+  readonly message: string;
+  readonly node?: string;
+}
+
+/** Events of the engine, for node status, the terminal and the store. */
+export interface EngineEvents {
+  state: [{ runId: string; job: string; state: RunState; nodes: readonly string[] }];
+  progress: [RunProgress];
+  notice: [RunNotice];
+  /** One database failed while the run goes on (R4). */
+  artifactFailed: [{ runId: string; node: string; database: string; error: BackupError }];
+  finished: [RunResult];
+}
