@@ -23,6 +23,8 @@ export interface ForwardPass {
 export interface UndoCommand {
   /** The program that must be installed: `zstd`, `age`, `node`. */
   readonly tool: string;
+  /** What a person must have at hand before the command runs: a key file, a passphrase. Markdown. */
+  readonly advice?: string;
   /** The command, reading `input` and writing `output`, both already quoted for a POSIX shell. */
   command(input: string, output: string): string;
 }
