@@ -1,0 +1,117 @@
+import type { Kysely, Selectable } from 'kysely';
+import type { RunState } from '../engine/outcome.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { ArtifactTable, DestinationTable, RunTable, SetTable, StoreSchema } from './schema.ts';
+
+export interface RunQuery {
+  /** Only this job. */
+  readonly job?: string;
+  /** Newest so many; 50 when absent. */
+  readonly limit?: number;
+}
+
+/** A run as the store remembers it. Times are ISO 8601 in UTC. */
+export interface RunRecord {
+  readonly id: string;
+  readonly job: string;
+  readonly state: RunState;
+  readonly openedAt: string;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+  readonly rawBytes: number | null;
+  readonly error: RecordedError | null;
+  readonly artifacts: readonly RecordedArtifact[];
+  readonly destinations: readonly RecordedDestination[];
+}
+
+export interface RecordedError {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+export interface RecordedArtifact {
+  readonly node: string;
+  readonly database: string;
+  readonly error: RecordedError | null;
+}
+
+export interface RecordedDestination {
+  readonly node: string;
+  readonly label: string;
+  readonly error: RecordedError | null;
+  readonly set: RecordedSet | null;
+}
+
+export interface RecordedSet {
+  readonly storage: string;
+  readonly path: string;
+  readonly status: 'complete' | 'partial';
+  readonly healed: boolean;
+  readonly rawBytes: number;
+  readonly storedBytes: number;
+}
+
+/** The newest runs first, with what became of each database and destination. */
+export async function queryRuns(db: Kysely<StoreSchema>, query: RunQuery): Promise<RunRecord[]> {
+  let select = db.selectFrom('runs').selectAll();
+  if (query.job !== undefined) select = select.where('job', '=', query.job);
+  const runs = await select
+    .orderBy('opened_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(query.limit ?? 50)
+    .execute();
+  const ids = runs.map((run) => run.id);
+  const artifacts = await db.selectFrom('artifacts').selectAll().where('run', 'in', ids).execute();
+  const destinations = await db.selectFrom('destinations').selectAll().where('run', 'in', ids).execute();
+  const sets = await db.selectFrom('sets').selectAll().where('run', 'in', ids).execute();
+  return runs.map((run) => ({
+    ...runRecord(run),
+    artifacts: artifacts.filter((artifact) => artifact.run === run.id).map(artifactRecord),
+    destinations: destinations
+      .filter((destination) => destination.run === run.id)
+      .map((destination) => ({
+        ...destinationRecord(destination),
+        set: setRecord(sets.find((set) => set.run === run.id && set.node === destination.node)),
+      })),
+  }));
+}
+
+function runRecord(row: Selectable<RunTable>): Omit<RunRecord, 'artifacts' | 'destinations'> {
+  return {
+    id: row.id,
+    job: row.job,
+    state: row.state,
+    openedAt: row.opened_at,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+    rawBytes: row.raw_bytes,
+    error: errorRecord(row),
+  };
+}
+
+function artifactRecord(row: Selectable<ArtifactTable>): RecordedArtifact {
+  return { node: row.node, database: row.database, error: errorRecord(row) };
+}
+
+function destinationRecord(row: Selectable<DestinationTable>): Omit<RecordedDestination, 'set'> {
+  return { node: row.node, label: row.label, error: errorRecord(row) };
+}
+
+function setRecord(row: Selectable<SetTable> | undefined): RecordedSet | null {
+  if (row === undefined) return null;
+  return {
+    storage: row.storage,
+    path: row.path,
+    status: row.status,
+    healed: row.healed === 1,
+    rawBytes: row.raw_bytes,
+    storedBytes: row.stored_bytes,
+  };
+}
+
+function errorRecord(row: {
+  error_code: ErrorCode | null;
+  error_message: string | null;
+}): RecordedError | null {
+  return row.error_code === null ? null : { code: row.error_code, message: row.error_message ?? '' };
+}

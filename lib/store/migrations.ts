@@ -1,0 +1,67 @@
+import type { Kysely } from 'kysely';
+import type { Migration } from 'kysely/migration';
+
+/**
+ * Every schema that a released version has written, as steps from one to the next. Names sort in the order
+ * of their making; a released step is never changed.
+ */
+export const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '0001_history': { up: createHistory },
+};
+
+async function createHistory(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('instances')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('host', 'text', (column) => column.notNull())
+    .addColumn('pid', 'integer', (column) => column.notNull())
+    .addColumn('started_at', 'text', (column) => column.notNull())
+    .addColumn('ended_at', 'text')
+    .execute();
+  await db.schema
+    .createTable('runs')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('instance', 'text', (column) => column.notNull().references('instances.id'))
+    .addColumn('job', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('opened_at', 'text', (column) => column.notNull())
+    .addColumn('started_at', 'text')
+    .addColumn('finished_at', 'text')
+    .addColumn('raw_bytes', 'integer')
+    .addColumn('error_code', 'text')
+    .addColumn('error_message', 'text')
+    .execute();
+  await db.schema.createIndex('runs_by_time').on('runs').column('opened_at').execute();
+  await db.schema.createIndex('runs_by_job').on('runs').columns(['job', 'opened_at']).execute();
+  await db.schema
+    .createTable('artifacts')
+    .addColumn('run', 'text', (column) => column.notNull().references('runs.id').onDelete('cascade'))
+    .addColumn('node', 'text', (column) => column.notNull())
+    .addColumn('database', 'text', (column) => column.notNull())
+    .addColumn('error_code', 'text')
+    .addColumn('error_message', 'text')
+    .execute();
+  await db.schema.createIndex('artifacts_by_run').on('artifacts').column('run').execute();
+  await db.schema
+    .createTable('destinations')
+    .addColumn('run', 'text', (column) => column.notNull().references('runs.id').onDelete('cascade'))
+    .addColumn('node', 'text', (column) => column.notNull())
+    .addColumn('label', 'text', (column) => column.notNull())
+    .addColumn('error_code', 'text')
+    .addColumn('error_message', 'text')
+    .addPrimaryKeyConstraint('destinations_key', ['run', 'node'])
+    .execute();
+  await db.schema
+    .createTable('sets')
+    .addColumn('id', 'integer', (column) => column.primaryKey().autoIncrement())
+    .addColumn('run', 'text', (column) => column.notNull().references('runs.id').onDelete('cascade'))
+    .addColumn('node', 'text', (column) => column.notNull())
+    .addColumn('storage', 'text', (column) => column.notNull())
+    .addColumn('path', 'text', (column) => column.notNull())
+    .addColumn('status', 'text', (column) => column.notNull())
+    .addColumn('healed', 'integer', (column) => column.notNull())
+    .addColumn('raw_bytes', 'integer', (column) => column.notNull())
+    .addColumn('stored_bytes', 'integer', (column) => column.notNull())
+    .execute();
+  await db.schema.createIndex('sets_by_run').on('sets').column('run').execute();
+}

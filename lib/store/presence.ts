@@ -1,0 +1,69 @@
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+
+/**
+ * How one process tells the others that it lives: it holds an exclusive SQLite lock on a small file of its
+ * own. The operating system drops the lock with the process, however it ends, and unlike a process id the
+ * lock means the same in every container that shares the data directory.
+ */
+export interface Presence {
+  /** Gives the lock up and removes its file. */
+  leave(): void;
+}
+
+/** A file without an instance is a process that died while it started; it is given this long, in ms. */
+const STARTING_MS = 60_000;
+
+export function announcePresence(dataDir: string, instance: string): Presence {
+  mkdirSync(folderOf(dataDir), { recursive: true, mode: 0o700 });
+  const file = fileOf(dataDir, instance);
+  const lock = lockExclusively(file, { create: true });
+  if (lock === undefined) throw new Error(`${file} is locked by another process`);
+  return {
+    leave() {
+      lock.close();
+      rmSync(file, { force: true });
+    },
+  };
+}
+
+/** True when the process that announced this instance is still there. */
+export function isPresent(dataDir: string, instance: string): boolean {
+  const file = fileOf(dataDir, instance);
+  if (statSync(file, { throwIfNoEntry: false }) === undefined) return false;
+  const lock = lockExclusively(file, { create: false });
+  lock?.close();
+  return lock === undefined;
+}
+
+/** Removes the files of processes that are gone. */
+export function sweepPresence(dataDir: string, known: ReadonlySet<string>): void {
+  for (const name of readdirSync(folderOf(dataDir))) {
+    const instance = name.replace(/\.lock$/, '');
+    if (instance === name || known.has(instance)) continue;
+    const file = fileOf(dataDir, instance);
+    const age = Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+    if (age > STARTING_MS && !isPresent(dataDir, instance)) rmSync(file, { force: true });
+  }
+}
+
+function lockExclusively(file: string, options: { create: boolean }): Database.Database | undefined {
+  const database = new Database(file, { timeout: 0, fileMustExist: !options.create });
+  try {
+    database.exec('BEGIN EXCLUSIVE');
+    return database;
+  } catch (thrown) {
+    database.close();
+    if ((thrown as { code?: string }).code === 'SQLITE_BUSY') return undefined;
+    throw thrown;
+  }
+}
+
+function folderOf(dataDir: string): string {
+  return join(dataDir, 'instances');
+}
+
+function fileOf(dataDir: string, instance: string): string {
+  return join(folderOf(dataDir), `${instance}.lock`);
+}

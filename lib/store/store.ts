@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { Kysely, SqliteDialect } from 'kysely';
+import type { Migration } from 'kysely/migration';
+import type { RunJournal } from '../runs/journal.ts';
+import { queryRuns, type RunQuery, type RunRecord } from './history.ts';
+import { endInstance, failInterruptedRuns } from './interrupted.ts';
+import { createRunJournal } from './journal.ts';
+import { migrate } from './migrate.ts';
+import { MIGRATIONS } from './migrations.ts';
+import { announcePresence, type Presence } from './presence.ts';
+import type { StoreSchema } from './schema.ts';
+import { storeError } from './store-error.ts';
+
+/** The store's file inside the data directory. */
+export const STORE_FILE = 'dbackup.db';
+
+/** How long one process waits for another's write, in ms. Writes here take a few milliseconds. */
+const BUSY_MS = 10_000;
+
+/** History of this installation. It is a record, not the backups: losing it loses none of them. */
+export interface Store {
+  readonly journal: RunJournal;
+  /** Runs that were found unfinished by a dead process when the store was opened, now marked failed. */
+  readonly interrupted: readonly string[];
+  runs(query?: RunQuery): Promise<RunRecord[]>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the store in a data directory, making both when they are not there. Several processes may have it
+ * open at once.
+ * @throws BackupError `permission` when it cannot be written, `corrupt` when it is damaged,
+ *   `invalid-config` when a newer DBackup has written it
+ */
+export async function openStore(
+  dataDir: string,
+  migrations: Readonly<Record<string, Migration>> = MIGRATIONS,
+): Promise<Store> {
+  const file = join(dataDir, STORE_FILE);
+  try {
+    return await openAt(dataDir, file, migrations);
+  } catch (thrown) {
+    throw storeError(thrown, file);
+  }
+}
+
+async function openAt(
+  dataDir: string,
+  file: string,
+  migrations: Readonly<Record<string, Migration>>,
+): Promise<Store> {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const sqlite = openDatabase(file);
+  const db = new Kysely<StoreSchema>({ dialect: new SqliteDialect({ database: sqlite }) });
+  let presence: Presence | undefined;
+  try {
+    await migrate(sqlite, db, migrations);
+    const instance = randomUUID();
+    presence = announcePresence(dataDir, instance);
+    await registerInstance(db, instance);
+    const interrupted = await failInterruptedRuns(db, dataDir, instance);
+    return createStore(db, sqlite, instance, presence, interrupted);
+  } catch (thrown) {
+    presence?.leave();
+    sqlite.close();
+    throw thrown;
+  }
+}
+
+function openDatabase(file: string): Database.Database {
+  const sqlite = new Database(file, { timeout: BUSY_MS });
+  try {
+    chmodSync(file, 0o600);
+    sqlite.pragma('journal_mode = WAL');
+    sqlite.pragma('synchronous = FULL');
+    sqlite.pragma('foreign_keys = ON');
+    return sqlite;
+  } catch (thrown) {
+    sqlite.close();
+    throw thrown;
+  }
+}
+
+async function registerInstance(db: Kysely<StoreSchema>, id: string): Promise<void> {
+  await db
+    .insertInto('instances')
+    .values({ id, host: hostname(), pid: process.pid, started_at: new Date().toISOString() })
+    .execute();
+}
+
+function createStore(
+  db: Kysely<StoreSchema>,
+  sqlite: Database.Database,
+  instance: string,
+  presence: Presence,
+  interrupted: readonly string[],
+): Store {
+  const journal = createRunJournal(db, sqlite.name, instance);
+  let closing: Promise<void> | undefined;
+  const close = async () => {
+    try {
+      await endInstance(db, instance, 'DBackup was stopped before the run ended');
+    } finally {
+      presence.leave();
+      sqlite.close();
+    }
+  };
+  return {
+    journal,
+    interrupted,
+    runs: (query = {}) => queryRuns(db, query),
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
