@@ -1,0 +1,53 @@
+import type { DestinationDriver } from '../destinations/driver.ts';
+import { type BackupError, toBackupError } from '../errors.ts';
+import { jobFolder, MANIFEST_FILE } from './names.ts';
+import { type BackupSet, openBackupSet } from './reader.ts';
+
+export interface Catalog {
+  /** Newest first. */
+  readonly sets: readonly BackupSet[];
+  /** Folders with a manifest that cannot be read. They are not nothing: show them, delete nothing. */
+  readonly unreadable: readonly { readonly path: string; readonly error: BackupError }[];
+}
+
+export interface CatalogQuery {
+  /** Folder under the storage's root, as the destination node has it. */
+  readonly prefix: string;
+  readonly job?: string;
+  readonly signal: AbortSignal;
+}
+
+/** Manifests that are read at once. */
+const PARALLEL_READS = 8;
+
+/**
+ * All committed sets below the prefix, from the storage alone.
+ * @throws BackupError when the listing fails: a failed listing is never an empty catalogue
+ */
+export async function listBackupSets(driver: DestinationDriver, query: CatalogQuery): Promise<Catalog> {
+  const folders: string[] = [];
+  const prefix = query.job === undefined ? query.prefix : jobFolder(query.prefix, query.job);
+  for await (const { path } of driver.list(prefix, query.signal)) {
+    if (path.endsWith(`/${MANIFEST_FILE}`)) folders.push(path.slice(0, -MANIFEST_FILE.length - 1));
+  }
+  const sets: BackupSet[] = [];
+  const unreadable: { path: string; error: BackupError }[] = [];
+  const queue = folders.values();
+  const readNext = async (): Promise<void> => {
+    for (const path of queue) {
+      try {
+        const set = await openBackupSet(driver, path, query.signal);
+        if (query.job === undefined || set.manifest.job === query.job) sets.push(set);
+      } catch (error) {
+        query.signal.throwIfAborted();
+        unreadable.push({ path, error: toBackupError(error) });
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL_READS }, readNext));
+  return { sets: sets.sort(newestFirst), unreadable };
+}
+
+function newestFirst(a: BackupSet, b: BackupSet): number {
+  return b.manifest.startedAt.localeCompare(a.manifest.startedAt) || b.path.localeCompare(a.path);
+}

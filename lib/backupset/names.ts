@@ -1,0 +1,65 @@
+import { randomBytes } from 'node:crypto';
+
+export const MANIFEST_FILE = 'manifest.json';
+export const SUMS_FILE = 'SHA256SUMS';
+export const DECODED_SUMS_FILE = 'SHA256SUMS.decoded';
+export const GUIDE_FILE = 'RESTORE.md';
+
+/** Longest file name stem made from a database name, in UTF-8 bytes: leaves room for extensions and temp names. */
+const MAX_STEM_BYTES = 150;
+
+/**
+ * A run id, which is also the folder name of its sets: UTC time, sortable, and 8 random hex digits.
+ * @example 20261122T143000Z_9f86d081
+ */
+export function newRunId(openedAt: Date): string {
+  const time = `${openedAt.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
+  return `${time}_${randomBytes(4).toString('hex')}`;
+}
+
+/**
+ * A name that every storage and shell takes as one path component: letters, digits, `.`, `_` and `-` of
+ * any script stay, all else becomes `_`; never hidden, never empty, never too long.
+ */
+export function safeName(name: string): string {
+  const cleaned = name
+    .normalize('NFC')
+    .replaceAll(/[^\p{L}\p{N}\p{M}._-]/gu, '_')
+    .replace(/^[.-]+/, (lead) => '_'.repeat(lead.length))
+    .replace(/\.+$/, '');
+  return truncateUtf8(cleaned === '' ? '_' : cleaned, MAX_STEM_BYTES);
+}
+
+/** Hands out file name stems that stay different on storages that ignore case. */
+export class StemAllocator {
+  readonly #taken = new Set<string>();
+
+  allocate(database: string): string {
+    const stem = safeName(database);
+    let candidate = stem;
+    for (let n = 2; this.#taken.has(candidate.toLowerCase()); n += 1) candidate = `${stem}-${n}`;
+    this.#taken.add(candidate.toLowerCase());
+    return candidate;
+  }
+}
+
+/** Folder of a job's sets below the storage's root. */
+export function jobFolder(prefix: string, job: string): string {
+  return joinPath(prefix, safeName(job));
+}
+
+/** Joins path parts of a storage with `/`, leaving out empty ones. */
+export function joinPath(...parts: string[]): string {
+  return parts.filter((part) => part !== '').join('/');
+}
+
+function truncateUtf8(text: string, maxBytes: number): string {
+  let result = '';
+  let bytes = 0;
+  for (const character of text) {
+    bytes += Buffer.byteLength(character);
+    if (bytes > maxBytes) break;
+    result += character;
+  }
+  return result;
+}

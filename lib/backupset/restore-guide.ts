@@ -1,0 +1,83 @@
+import { extensionOf, undoCommand } from '../transforms/inverse.ts';
+import { isStored, type Manifest, type StoredArtifact } from './manifest.ts';
+import { DECODED_SUMS_FILE, GUIDE_FILE, SUMS_FILE } from './names.ts';
+import { type SetTextFile, sumsFiles } from './sums.ts';
+
+/**
+ * `RESTORE.md`: the exact commands that give back every database of this set with standard tools, in
+ * shell blocks that can be run as they stand, from inside the set's folder.
+ */
+export function restoreGuide(manifest: Manifest): SetTextFile {
+  const stored = manifest.artifacts.filter(isStored);
+  const decoded = sumsFiles(manifest).some(({ name }) => name === DECODED_SUMS_FILE);
+  const sections = [
+    `# Restore ${manifest.job}, ${manifest.set}`,
+    introduction(manifest, stored),
+    '## 1. Check the stored files',
+    shell([`sha256sum -c ${SUMS_FILE}`]),
+    '## 2. Undo the steps',
+    ...stored.map(artifactSection),
+    ...(decoded
+      ? [
+          '## 3. Check what came out',
+          'Files that you did not decode are passed over. Do not use a file for which this fails.',
+          shell([`sha256sum -c --ignore-missing ${DECODED_SUMS_FILE}`]),
+        ]
+      : []),
+    `## ${decoded ? 4 : 3}. Put the database back`,
+    ...new Set(stored.map(formatAdvice)),
+  ];
+  return { name: GUIDE_FILE, text: `${sections.join('\n\n')}\n` };
+}
+
+function introduction(manifest: Manifest, stored: readonly StoredArtifact[]): string {
+  const tools = new Set(['sha256sum', ...stored.flatMap((artifact) => undoTools(artifact))]);
+  const failed = manifest.artifacts.length - stored.length;
+  return [
+    `Written by ${manifest.product.name} ${manifest.product.version} on ${manifest.finishedAt}.`,
+    `The product is not needed for what follows, only: ${[...tools].join(', ')}.`,
+    'Run the blocks in this folder, or in a copy of it.',
+    ...(failed > 0 ? [`**${failed} database(s) of this run failed and are not in this set: see manifest.json.**`] : []),
+  ].join('\n');
+}
+
+function undoTools(artifact: StoredArtifact): string[] {
+  return artifact.steps.flatMap((record) => undoCommand(record)?.tool ?? []);
+}
+
+function artifactSection(artifact: StoredArtifact): string {
+  const commands: string[] = [];
+  const advice: string[] = [];
+  let file = artifact.file;
+  for (const record of artifact.steps.toReversed()) {
+    const undo = undoCommand(record);
+    if (undo === undefined) continue;
+    const next = file.slice(0, file.length - extensionOf(record).length);
+    commands.push(undo.command(shellQuote(file), shellQuote(next)));
+    if (undo.advice !== undefined) advice.push(undo.advice);
+    file = next;
+  }
+  const title = `### ${artifact.rawFile} (${artifact.source}, ${artifact.raw.bytes} bytes)`;
+  if (commands.length === 0) return `${title}\n\nStored as it is: nothing to undo.`;
+  return [title, ...new Set(advice), shell(commands)].join('\n\n');
+}
+
+function formatAdvice(artifact: StoredArtifact): string {
+  if (artifact.format === 'sqlite3') {
+    return [
+      'A `.sqlite` file is the database itself. Stop the application, check the file, and copy it to its place;',
+      'remove a `-wal` and a `-shm` file of the old database that lie beside it.',
+      `\n${shell([`sqlite3 ${shellQuote(artifact.rawFile)} 'PRAGMA integrity_check'`])}`,
+    ].join('\n');
+  }
+  return `${artifact.rawFile} has the format ${artifact.format} of ${artifact.source} ${artifact.engineVersion}: load it with that engine's own tool.`;
+}
+
+function shell(lines: readonly string[]): string {
+  return ['```sh', ...lines, '```'].join('\n');
+}
+
+/** Quotes one word for a POSIX shell. */
+function shellQuote(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,98 @@
+import { discardUncompletedSet } from '../backupset/writer.ts';
+import type { FailedArtifact, Manifest, StoredArtifact } from '../backupset/manifest.ts';
+import { joinPath, jobFolder } from '../backupset/names.ts';
+import { BackupError } from '../errors.ts';
+import type { Joined } from '../plan/planning-run.ts';
+import type { DestinationBinding } from '../plan/bindings.ts';
+import type { PathStep, SetReference } from '../plan/recipe.ts';
+import type { CommittedSet } from './outcome.ts';
+
+/** One destination's side of a run: what it holds so far, and whether it is still in. */
+export class DestinationRun {
+  readonly binding: DestinationBinding;
+  readonly path: readonly PathStep[];
+  /** Set folder below the prefix: `<job>/<run id>`. */
+  readonly setPath: string;
+  /** Set folder below the storage's root. */
+  readonly folder: string;
+  readonly #joined: Joined;
+  readonly #artifacts: (StoredArtifact | FailedArtifact)[] = [];
+  #error: BackupError | undefined;
+  #committed: CommittedSet | undefined;
+
+  constructor(joined: Joined, run: { job: string; id: string }) {
+    this.#joined = joined;
+    this.binding = joined.binding;
+    this.path = joined.recipe.path;
+    this.setPath = joinPath(jobFolder('', run.job), run.id);
+    this.folder = joinPath(joined.binding.prefix, this.setPath);
+  }
+
+  get node(): string {
+    return this.binding.node;
+  }
+
+  get error(): BackupError | undefined {
+    return this.#error;
+  }
+
+  get committed(): CommittedSet | undefined {
+    return this.#committed;
+  }
+
+  /** Still takes part in the pass. */
+  get live(): boolean {
+    return this.#error === undefined;
+  }
+
+  get artifacts(): readonly (StoredArtifact | FailedArtifact)[] {
+    return this.#artifacts;
+  }
+
+  /** Stored files that are committed, though not yet part of a visible set. */
+  get files(): string[] {
+    return this.#artifacts.flatMap((artifact) => (artifact.status === 'ok' ? artifact.file : []));
+  }
+
+  takesSource(node: string): boolean {
+    return this.path.some((step) => step.type === 'source' && step.node === node);
+  }
+
+  add(artifact: StoredArtifact | FailedArtifact): void {
+    this.#artifacts.push(artifact);
+  }
+
+  fail(error: BackupError): void {
+    this.#error ??= error;
+  }
+
+  /** The copy from a sibling failed as well: the error tells both. */
+  failAgain(error: BackupError, sibling: string): void {
+    const first = this.#error?.message ?? 'It dropped out';
+    this.#error = new BackupError(error.code, `${first}. Copying from ${sibling} failed too: ${error.message}`, {
+      transient: error.transient,
+      cause: error,
+    });
+  }
+
+  commit(manifest: Manifest, healed: boolean): CommittedSet {
+    const reference: SetReference = {
+      path: this.setPath,
+      node: this.node,
+      storage: this.binding.driver.describe(),
+      status: manifest.status,
+    };
+    this.#committed = { reference, manifest, healed };
+    this.#error = undefined;
+    return this.#committed;
+  }
+
+  async discard(): Promise<void> {
+    await discardUncompletedSet(this.binding.driver, this.folder, this.files);
+  }
+
+  /** Tells the node that waits: once, after everything about this destination is decided. */
+  settle(otherwise: BackupError): void {
+    this.#joined.settle(this.#committed ?? this.#error ?? otherwise);
+  }
+}
