@@ -1,0 +1,113 @@
+import { readStored } from '../backupset/copy.ts';
+import { isStored, type StoredArtifact } from '../backupset/manifest.ts';
+import { joinPath } from '../backupset/names.ts';
+import type { BackupSet } from '../backupset/reader.ts';
+import type { ByteStream } from '../bytes/stream.ts';
+import { BackupError, throwIfAborted, toBackupError } from '../errors.ts';
+import type { KeyRing } from '../keys/keys.ts';
+import { readRaw } from './raw-stream.ts';
+
+/**
+ * How deep a verification looks. `manifest`: the files are there and have their sizes. `hash`: their
+ * bytes are read back and compared. `content`: they are also decrypted and decompressed, and the raw
+ * bytes compared with those of the proven dump.
+ */
+export const VERIFY_LEVELS = ['manifest', 'hash', 'content'] as const;
+export type VerifyLevel = (typeof VERIFY_LEVELS)[number];
+
+export interface VerifyRequest {
+  readonly set: BackupSet;
+  readonly level: VerifyLevel;
+  readonly keys: KeyRing;
+  readonly signal: AbortSignal;
+  /** Bytes read so far, over all artifacts, and how many there are (stored for `hash`, raw for `content`). */
+  onProgress?(done: number, total: number): void;
+}
+
+export interface ArtifactVerdict {
+  readonly database: string;
+  readonly file: string;
+  readonly ok: boolean;
+  /** Stored bytes that the manifest names. */
+  readonly bytes: number;
+  readonly error?: BackupError;
+}
+
+export interface VerifyReport {
+  readonly set: string;
+  readonly level: VerifyLevel;
+  /** Every stored artifact holds. Databases whose dump failed are not part of the verdict. */
+  readonly ok: boolean;
+  readonly artifacts: readonly ArtifactVerdict[];
+}
+
+/**
+ * Checks every artifact of a set; one that fails does not keep the others from being checked.
+ * @throws BackupError only when aborted
+ */
+export async function verifySet(request: VerifyRequest): Promise<VerifyReport> {
+  const { set, level } = request;
+  const stored = set.manifest.artifacts.filter(isStored);
+  const sizeOf = (artifact: StoredArtifact) => (level === 'content' ? artifact.raw.bytes : artifact.stored.bytes);
+  const total = stored.reduce((sum, artifact) => sum + sizeOf(artifact), 0);
+  const artifacts: ArtifactVerdict[] = [];
+  let before = 0;
+  for (const artifact of stored) {
+    const report = (bytes: number) => request.onProgress?.(before + bytes, total);
+    artifacts.push(await verdictOn(artifact, request, report));
+    before += sizeOf(artifact);
+    request.onProgress?.(before, total);
+  }
+  return { set: set.path, level, ok: artifacts.every(({ ok }) => ok), artifacts };
+}
+
+async function verdictOn(
+  artifact: StoredArtifact,
+  request: VerifyRequest,
+  onBytes: (bytes: number) => void,
+): Promise<ArtifactVerdict> {
+  const { database, file } = artifact;
+  const verdict = { database, file, bytes: artifact.stored.bytes };
+  try {
+    await check(artifact, request, onBytes);
+    return { ...verdict, ok: true };
+  } catch (error) {
+    throwIfAborted(request.signal);
+    return { ...verdict, ok: false, error: toBackupError(error) };
+  }
+}
+
+async function check(
+  artifact: StoredArtifact,
+  request: VerifyRequest,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const { set, level, keys, signal } = request;
+  switch (level) {
+    case 'manifest':
+      return checkSize(artifact, set, signal);
+    case 'hash':
+      return drain(readStored(set.driver, set.path, artifact, signal), onBytes);
+    case 'content':
+      return drain(readRaw({ set, artifact, keys, signal }), onBytes);
+  }
+}
+
+async function checkSize(artifact: StoredArtifact, set: BackupSet, signal: AbortSignal): Promise<void> {
+  const path = joinPath(set.path, artifact.file);
+  const info = await set.driver.stat(path, signal);
+  if (info?.bytes === artifact.stored.bytes) return;
+  const found = info === undefined ? 'it is missing' : `it has ${info.bytes} bytes`;
+  throw new BackupError(
+    info === undefined ? 'not-found' : 'incomplete',
+    `${set.driver.describe()}/${path} should have ${artifact.stored.bytes} bytes: ${found}`,
+  );
+}
+
+async function drain(stream: ByteStream, onBytes: (bytes: number) => void): Promise<void> {
+  let bytes = 0;
+  for await (const chunk of stream) {
+    bytes += chunk.length;
+    onBytes(bytes);
+  }
+}
