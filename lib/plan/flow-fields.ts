@@ -3,22 +3,7 @@ import { type FlowNode, nodeLabel } from './flow-file.ts';
 import type { ConfigReference, FlowCheckContext, FlowProblem } from './flow-problem.ts';
 
 /** Properties that are not settings of a node. */
-const STRUCTURE = new Set([
-  'id',
-  'type',
-  'z',
-  'g',
-  'd',
-  'x',
-  'y',
-  'w',
-  'h',
-  'l',
-  'wires',
-  'links',
-  'env',
-  'info',
-]);
+const STRUCTURE = new Set('id type z g d x y w h l wires links env info'.split(' '));
 
 /** `${NAME}` in the midst of a value, which Node-RED leaves as it stands. */
 const PARTIAL = /\$\{[A-Za-z_]\w*\}/;
@@ -36,11 +21,13 @@ export function checkFields(
   const values = resolver.resolveAll();
   if (type === undefined) return resolver.problems;
   const broken = new Set([...resolver.undetermined, ...resolver.problems.map((problem) => problem.field)]);
-  const references = type.references.flatMap((reference) => checkReference(node, values, reference, nodes));
+  const settings = { values, credentials: context.credentialsOf(node) };
+  const references = type
+    .references(settings)
+    .flatMap((reference) => checkReference(node, values[reference.field], reference, nodes));
   for (const problem of references) broken.add(problem.field);
-  const credentials = context.credentialsOf(node);
   const invalid = type
-    .check({ values, credentials })
+    .check(settings)
     .filter((problem) => !broken.has(problem.field))
     .map(({ field, message }) => fieldProblem(node, 'invalid-field', field, message));
   return [...resolver.problems, ...references, ...invalid];
@@ -105,21 +92,17 @@ class SettingsResolver {
 
 function checkReference(
   node: FlowNode,
-  values: Readonly<Record<string, unknown>>,
+  id: unknown,
   reference: ConfigReference,
   nodes: readonly FlowNode[],
 ): FlowProblem[] {
-  const id = values[reference.field];
   const problem = (message: string) => [fieldProblem(node, 'missing-config', reference.field, message)];
   if (id === undefined || id === null || id === '') {
-    return reference.required ? problem(`none is chosen: choose a ${reference.types.join(' or ')}`) : [];
+    return reference.required ? problem(`none is chosen: choose a ${reference.type}`) : [];
   }
   const found = nodes.find((other) => other.id === id);
-  if (found === undefined)
-    return problem(`the ${reference.types.join(' or ')} node ${String(id)} is not in the flow`);
-  if (!reference.types.includes(found.type)) {
-    return problem(`${nodeLabel(found)} is no ${reference.types.join(' or ')}`);
-  }
+  if (found === undefined) return problem(`the ${reference.type} node ${String(id)} is not in the flow`);
+  if (found.type !== reference.type) return problem(`${nodeLabel(found)} is no ${reference.type}`);
   return found.d ? problem(`${nodeLabel(found)} is disabled`) : [];
 }
 

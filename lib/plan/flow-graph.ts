@@ -96,8 +96,9 @@ export class FlowGraph {
   }
 
   #connectCall(call: FlowNode): void {
-    if (call.linkType !== 'dynamic') return this.#connectAll(call, [call.links ?? []]);
-    for (const node of this.#nodes.values()) if (node.type === 'link in') this.#connect(call, node.id);
+    const every = [...this.#nodes.values()].filter((node) => node.type === 'link in');
+    const targets = call.linkType === 'dynamic' ? every.map((node) => node.id) : (call.links ?? []);
+    this.#connectAll(call, [targets]);
   }
 
   #connectReturns(out: FlowNode): void {

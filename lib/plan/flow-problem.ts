@@ -7,16 +7,16 @@ export interface BackupNodeType {
   readonly role: 'source' | 'transform' | 'destination' | 'other';
   /** What a transform does. */
   readonly step?: 'compress' | 'encrypt' | 'checksum';
-  /** Fields that name a config node. */
-  readonly references: readonly ConfigReference[];
+  /** Fields that name a config node, with these settings. */
+  references(settings: NodeSettings): readonly ConfigReference[];
   /** Problems of the node's settings, with `${VAR}` already replaced. */
   check(settings: NodeSettings): readonly FieldProblem[];
 }
 
 export interface ConfigReference {
   readonly field: string;
-  /** Node types that it may name. */
-  readonly types: readonly string[];
+  /** Type of the config node. */
+  readonly type: string;
   readonly required: boolean;
 }
 
