@@ -36,6 +36,10 @@ export interface CopyTarget {
 /** Copies every artifact of a committed set, checking its hash on the way. The manifest is not written. */
 export async function copyArtifacts(from: BackupSet, to: CopyTarget, signal: AbortSignal): Promise<void> {
   for (const artifact of from.manifest.artifacts.filter(isStored)) {
-    await to.store(artifact.file, readStored(from.driver, from.path, artifact, signal), artifact.stored.bytes);
+    await to.store(
+      artifact.file,
+      readStored(from.driver, from.path, artifact, signal),
+      artifact.stored.bytes,
+    );
   }
 }

@@ -25,9 +25,9 @@ export function safeName(name: string): string {
   const cleaned = name
     .normalize('NFC')
     .replaceAll(/[^\p{L}\p{N}\p{M}._-]/gu, '_')
-    .replace(/^[.-]+/, (lead) => '_'.repeat(lead.length))
-    .replace(/\.+$/, '');
-  return truncateUtf8(cleaned === '' ? '_' : cleaned, MAX_STEM_BYTES);
+    .replace(/^[.-]+/, (lead) => '_'.repeat(lead.length));
+  const short = truncateUtf8(cleaned, MAX_STEM_BYTES).replace(/\.+$/, '');
+  return short === '' ? '_' : short;
 }
 
 /** Hands out file name stems that stay different on storages that ignore case. */

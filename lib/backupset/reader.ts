@@ -1,6 +1,12 @@
 import type { DestinationDriver } from '../destinations/driver.ts';
 import { BackupError } from '../errors.ts';
-import { type Manifest, MAX_MANIFEST_BYTES, parseManifest, type StoredArtifact, isStored } from './manifest.ts';
+import {
+  isStored,
+  MAX_MANIFEST_BYTES,
+  type Manifest,
+  parseManifest,
+  type StoredArtifact,
+} from './manifest.ts';
 import { joinPath, MANIFEST_FILE } from './names.ts';
 
 /** A committed set in a storage. */
@@ -15,7 +21,11 @@ export interface BackupSet {
  * Opens the set in that folder.
  * @throws BackupError `not-found` when the folder holds no manifest, `corrupt` when it is damaged
  */
-export async function openBackupSet(driver: DestinationDriver, path: string, signal: AbortSignal): Promise<BackupSet> {
+export async function openBackupSet(
+  driver: DestinationDriver,
+  path: string,
+  signal: AbortSignal,
+): Promise<BackupSet> {
   const manifestPath = joinPath(path, MANIFEST_FILE);
   const where = `${driver.describe()}/${manifestPath}`;
   const info = await driver.stat(manifestPath, signal);
@@ -45,12 +55,20 @@ export function findArtifact(set: BackupSet, database: string | undefined): Stor
   const [first, second] = found;
   if (second !== undefined) {
     const files = found.map((artifact) => artifact.file).join(', ');
-    throw new BackupError('invalid-config', `Set ${set.path} holds ${database} more than once: name the file (${files})`);
+    throw new BackupError(
+      'invalid-config',
+      `Set ${set.path} holds ${database} more than once: name the file (${files})`,
+    );
   }
   if (first !== undefined) return first;
-  const failed = set.manifest.artifacts.find((artifact) => artifact.database === database && !isStored(artifact));
+  const failed = set.manifest.artifacts.find(
+    (artifact) => artifact.database === database && !isStored(artifact),
+  );
   if (failed !== undefined && !isStored(failed)) {
-    throw new BackupError('not-found', `The dump of ${database} failed in set ${set.path}: ${failed.error.message}`);
+    throw new BackupError(
+      'not-found',
+      `The dump of ${database} failed in set ${set.path}: ${failed.error.message}`,
+    );
   }
   throw new BackupError('not-found', `Set ${set.path} holds no database ${database}: there is ${names}`);
 }
@@ -60,7 +78,8 @@ async function readText(driver: DestinationDriver, path: string, signal: AbortSi
   let bytes = 0;
   for await (const chunk of await driver.read(path, { signal })) {
     bytes += chunk.length;
-    if (bytes > MAX_MANIFEST_BYTES) throw new BackupError('corrupt', `${driver.describe()}/${path} is too long`);
+    if (bytes > MAX_MANIFEST_BYTES)
+      throw new BackupError('corrupt', `${driver.describe()}/${path} is too long`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

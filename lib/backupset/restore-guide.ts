@@ -37,7 +37,9 @@ function introduction(manifest: Manifest, stored: readonly StoredArtifact[]): st
     `Written by ${manifest.product.name} ${manifest.product.version} on ${manifest.finishedAt}.`,
     `The product is not needed for what follows, only: ${[...tools].join(', ')}.`,
     'Run the blocks in this folder, or in a copy of it.',
-    ...(failed > 0 ? [`**${failed} database(s) of this run failed and are not in this set: see manifest.json.**`] : []),
+    ...(failed > 0
+      ? [`**${failed} database(s) of this run failed and are not in this set: see manifest.json.**`]
+      : []),
   ].join('\n');
 }
 

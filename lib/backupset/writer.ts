@@ -37,7 +37,12 @@ function manifestText(manifest: Manifest): string {
   return `${JSON.stringify(manifest, null, 2)}\n`;
 }
 
-async function writeText(driver: DestinationDriver, path: string, text: string, signal: AbortSignal): Promise<void> {
+async function writeText(
+  driver: DestinationDriver,
+  path: string,
+  text: string,
+  signal: AbortSignal,
+): Promise<void> {
   const bytes = Buffer.from(text);
   const pending = await driver.write(path, once(bytes), { signal, expectedBytes: bytes.length });
   await pending.commit();

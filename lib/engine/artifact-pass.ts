@@ -40,7 +40,12 @@ export interface PassRequest {
   readonly transforms: ReadonlyMap<string, TransformBinding>;
   readonly signal: AbortSignal;
   /** Starts the transfer of a stream to a destination. */
-  deliver(destination: string, file: string, input: ByteStream, expectedBytes: number | undefined): Promise<PendingObject>;
+  deliver(
+    destination: string,
+    file: string,
+    input: ByteStream,
+    expectedBytes: number | undefined,
+  ): Promise<PendingObject>;
   onRawBytes(total: number): void;
 }
 
@@ -84,7 +89,12 @@ class ArtifactPass {
     dump.proof.catch(() => undefined);
     const source: Origin = {};
     const raw = new DigestTap(remember(dump.stream, source), this.#request.onRawBytes);
-    this.#wire(this.#request.root, raw, raw, { file: this.#request.rawFile, origin: source, records: [], plain: true });
+    this.#wire(this.#request.root, raw, raw, {
+      file: this.#request.rawFile,
+      origin: source,
+      records: [],
+      plain: true,
+    });
     await Promise.all(this.#fanouts.map((fanout) => fanout.run()));
     const settled = await Promise.allSettled(this.#leaves.map((leaf) => leaf.transferred));
     const deliveries: Delivery[] = [];
@@ -92,7 +102,11 @@ class ArtifactPass {
     for (const [index, leaf] of this.#leaves.entries()) {
       const outcome = settled[index];
       if (outcome?.status === 'fulfilled') deliveries.push(this.#delivery(leaf, outcome.value));
-      else lost.push({ destination: leaf.destination, error: toBackupError(failureOf(leaf.origin) ?? outcome?.reason) });
+      else
+        lost.push({
+          destination: leaf.destination,
+          error: toBackupError(failureOf(leaf.origin) ?? outcome?.reason),
+        });
     }
     try {
       if (signal.aborted) throw abortError(signal);
@@ -114,12 +128,17 @@ class ArtifactPass {
       this.#wireStep(only, stream, at);
       return;
     }
-    const fanout = new Fanout(stream, branch.destinations.length + branch.branches.length, this.#request.signal);
+    const fanout = new Fanout(
+      stream,
+      branch.destinations.length + branch.branches.length,
+      this.#request.signal,
+    );
     this.#fanouts.push(fanout);
     const outputs = fanout.outputs.values();
     for (const destination of branch.destinations) {
       const output = outputs.next().value;
-      if (output !== undefined && tapped !== undefined) this.#wireDestination(destination, output, tapped, at);
+      if (output !== undefined && tapped !== undefined)
+        this.#wireDestination(destination, output, tapped, at);
     }
     for (const child of branch.branches) {
       const output = outputs.next().value;
@@ -129,7 +148,8 @@ class ArtifactPass {
 
   #wireStep(branch: PlanBranch, input: ByteStream, at: Place): void {
     const binding = branch.step === undefined ? undefined : this.#request.transforms.get(branch.step.node);
-    if (binding === undefined) throw new BackupError('internal', 'A step of the plan has no transform behind it');
+    if (binding === undefined)
+      throw new BackupError('internal', 'A step of the plan has no transform behind it');
     const { transform } = binding;
     const origin: Origin = { parent: at.origin };
     const forward = transform.forward(input, this.#request.signal);
@@ -143,12 +163,21 @@ class ArtifactPass {
 
   #wireDestination(destination: string, output: FanoutOutput, tap: DigestTap, at: Place): void {
     const expectedBytes = at.plain ? this.#request.dump.expectedBytes : undefined;
-    const transferred = this.#request.deliver(destination, at.file, output, expectedBytes).catch((error: unknown) => {
-      output.drop();
-      throw error;
-    });
+    const transferred = this.#request
+      .deliver(destination, at.file, output, expectedBytes)
+      .catch((error: unknown) => {
+        output.drop();
+        throw error;
+      });
     transferred.catch(() => undefined);
-    this.#leaves.push({ destination, file: at.file, origin: at.origin, tap, records: at.records, transferred });
+    this.#leaves.push({
+      destination,
+      file: at.file,
+      origin: at.origin,
+      tap,
+      records: at.records,
+      transferred,
+    });
   }
 
   #delivery(leaf: Leaf, pending: PendingObject): Delivery {

@@ -138,7 +138,10 @@ export class BackupEngine {
     const { from, to, signal } = request;
     const set = await openBackupSet(from.driver, joinPath(from.prefix, request.path), signal);
     if (from.driver.describe() === to.driver.describe() && from.prefix === to.prefix) {
-      throw new BackupError('already-exists', `${to.label} is the place where set ${request.path} lies already`);
+      throw new BackupError(
+        'already-exists',
+        `${to.label} is the place where set ${request.path} lies already`,
+      );
     }
     const folder = joinPath(to.prefix, request.path);
     await replicateSet({ from: set, to, folder, signal, stallMs: this.#stallMs });
@@ -184,7 +187,10 @@ export class BackupEngine {
       await entry.journalled;
       await this.#journal.state(sealed.id, 'running');
     } catch (thrown) {
-      return refuse(sealed, toBackupError(thrown, 'The run was not started, since it could not be journalled'));
+      return refuse(
+        sealed,
+        toBackupError(thrown, 'The run was not started, since it could not be journalled'),
+      );
     }
     this.#enter(sealed, entry, 'running');
     return executeRun(sealed, {

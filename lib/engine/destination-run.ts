@@ -1,9 +1,9 @@
-import { discardUncompletedSet } from '../backupset/writer.ts';
 import type { FailedArtifact, Manifest, StoredArtifact } from '../backupset/manifest.ts';
-import { joinPath, jobFolder } from '../backupset/names.ts';
+import { jobFolder, joinPath } from '../backupset/names.ts';
+import { discardUncompletedSet } from '../backupset/writer.ts';
 import { BackupError } from '../errors.ts';
-import type { Joined } from '../plan/planning-run.ts';
 import type { DestinationBinding } from '../plan/bindings.ts';
+import type { Joined } from '../plan/planning-run.ts';
 import type { PathStep, SetReference } from '../plan/recipe.ts';
 import type { CommittedSet } from './outcome.ts';
 
@@ -69,10 +69,14 @@ export class DestinationRun {
   /** The copy from a sibling failed as well: the error tells both. */
   failAgain(error: BackupError, sibling: string): void {
     const first = this.#error?.message ?? 'It dropped out';
-    this.#error = new BackupError(error.code, `${first}. Copying from ${sibling} failed too: ${error.message}`, {
-      transient: error.transient,
-      cause: error,
-    });
+    this.#error = new BackupError(
+      error.code,
+      `${first}. Copying from ${sibling} failed too: ${error.message}`,
+      {
+        transient: error.transient,
+        cause: error,
+      },
+    );
   }
 
   commit(manifest: Manifest, healed: boolean): CommittedSet {

@@ -48,7 +48,9 @@ export class Fanout {
       const next = await this.#interruptible(iterator.next());
       if (next.done) return;
       if (next.value.length === 0) continue;
-      const waiting = this.outputs.map((output) => output.push(next.value)).filter((wait) => wait !== undefined);
+      const waiting = this.outputs
+        .map((output) => output.push(next.value))
+        .filter((wait) => wait !== undefined);
       if (waiting.length > 0) await this.#interruptible(Promise.all(waiting));
     }
   }

@@ -38,7 +38,11 @@ export async function healDestination(
   }
 }
 
-async function replicate(sibling: DestinationRun, failed: DestinationRun, context: HealContext): Promise<void> {
+async function replicate(
+  sibling: DestinationRun,
+  failed: DestinationRun,
+  context: HealContext,
+): Promise<void> {
   const { manifest } = committedSet(sibling);
   await replicateSet({
     from: { driver: sibling.binding.driver, path: sibling.folder, manifest },
@@ -64,7 +68,8 @@ async function recode(sibling: DestinationRun, failed: DestinationRun, context: 
 }
 
 function committedSet(sibling: DestinationRun) {
-  if (sibling.committed === undefined) throw new BackupError('internal', `${sibling.node} holds no set to copy from`);
+  if (sibling.committed === undefined)
+    throw new BackupError('internal', `${sibling.node} holds no set to copy from`);
   return sibling.committed;
 }
 

@@ -70,7 +70,14 @@ async function recodeArtifact(artifact: StoredArtifact, request: RecodeRequest):
   const chain = applySteps(undone, change.apply, request);
   const tap = new DigestTap(chain.output);
   const file = fileAfter(artifact, change.shared) + chain.extension;
-  const pending = await transfer({ binding: to, path: `${folder}/${file}`, input: tap, signal, stallMs, onBytes });
+  const pending = await transfer({
+    binding: to,
+    path: `${folder}/${file}`,
+    input: tap,
+    signal,
+    stallMs,
+    onBytes,
+  });
   await commit(pending, to.label, stallMs);
   const steps = [...kept, ...chain.records.map((record) => record())];
   return { ...artifact, file, steps, stored: { bytes: tap.bytes, sha256: tap.sha256() } };

@@ -34,7 +34,15 @@ export async function replicateSet(request: ReplicateRequest): Promise<void> {
           if (request.present?.has(file)) return;
           const onBytes = (total: number) => request.onBytes?.(before + total);
           const path = `${folder}/${file}`;
-          const pending = await transfer({ binding: to, path, input, expectedBytes, signal, stallMs, onBytes });
+          const pending = await transfer({
+            binding: to,
+            path,
+            input,
+            expectedBytes,
+            signal,
+            stallMs,
+            onBytes,
+          });
           await commit(pending, to.label, stallMs);
           written.push(file);
           before += expectedBytes;

@@ -49,7 +49,11 @@ class RunExecution {
     this.#run = run;
     this.#context = context;
     this.#destinations = run.joined.map((joined) => new DestinationRun(joined, run));
-    const nodes = [...run.sources.keys(), ...run.transforms.keys(), ...this.#destinations.map(({ node }) => node)];
+    const nodes = [
+      ...run.sources.keys(),
+      ...run.transforms.keys(),
+      ...this.#destinations.map(({ node }) => node),
+    ];
     this.#meter = new ProgressMeter({ runId: run.id, job: run.job, nodes }, (progress) =>
       context.events.emit('progress', progress),
     );
@@ -83,11 +87,15 @@ class RunExecution {
     const tasks: DumpTask[] = [];
     for (const plan of this.#run.plans) {
       const binding = this.#run.sources.get(plan.source.node);
-      if (binding === undefined) throw new BackupError('internal', `Source ${plan.source.node} was never bound`);
+      if (binding === undefined)
+        throw new BackupError('internal', `Source ${plan.source.node} was never bound`);
       try {
         const databases = await binding.driver.listDatabases(this.#context.signal);
         if (databases.length === 0) {
-          throw new BackupError('not-found', `${binding.label} selects no database: check its list of databases`);
+          throw new BackupError(
+            'not-found',
+            `${binding.label} selects no database: check its list of databases`,
+          );
         }
         tasks.push(...databases.map((database) => ({ plan, binding, database })));
       } catch (error) {
@@ -129,7 +137,15 @@ class RunExecution {
       deliver: (node, file, input, expectedBytes) => {
         const { binding, folder } = this.#destination(node);
         const onBytes = (total: number) => this.#meter.stored(node, total);
-        return transfer({ binding, path: joinPath(folder, file), input, expectedBytes, signal, stallMs, onBytes });
+        return transfer({
+          binding,
+          path: joinPath(folder, file),
+          input,
+          expectedBytes,
+          signal,
+          stallMs,
+          onBytes,
+        });
       },
       onRawBytes: (total) => this.#meter.raw(total),
     });
@@ -191,7 +207,8 @@ class RunExecution {
       status: 'failed',
       error: { code: error.code, message: error.message },
     };
-    for (const destination of this.#destinations) if (destination.takesSource(binding.node)) destination.add(failed);
+    for (const destination of this.#destinations)
+      if (destination.takesSource(binding.node)) destination.add(failed);
     this.#context.events.emit('artifactFailed', { runId: this.#run.id, node: binding.node, database, error });
   }
 
@@ -245,7 +262,11 @@ class RunExecution {
         onBytes: (total) => this.#meter.stored(destination.node, total),
       });
       if (healed === undefined) continue;
-      this.#notice('info', `${destination.binding.label} was healed by copying from ${healed}`, destination.node);
+      this.#notice(
+        'info',
+        `${destination.binding.label} was healed by copying from ${healed}`,
+        destination.node,
+      );
     }
   }
 
@@ -280,7 +301,8 @@ class RunExecution {
     if (this.#context.signal.aborted && failure !== undefined) return 'cancelled';
     const stored = this.#destinations.filter(({ committed }) => committed !== undefined).length;
     if (failure !== undefined || stored === 0) return 'failed';
-    const whole = stored === this.#destinations.length && this.#outcomes.every(({ error }) => error === undefined);
+    const whole =
+      stored === this.#destinations.length && this.#outcomes.every(({ error }) => error === undefined);
     return whole ? 'succeeded' : 'partial';
   }
 

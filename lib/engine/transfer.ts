@@ -57,7 +57,11 @@ export async function commit(pending: PendingObject, label: string, stallMs: num
   }
 }
 
-async function refuseIncomplete(pending: PendingObject, handed: HandedBytes, request: TransferRequest): Promise<void> {
+async function refuseIncomplete(
+  pending: PendingObject,
+  handed: HandedBytes,
+  request: TransferRequest,
+): Promise<void> {
   if (handed.ended && pending.bytes === handed.bytes) return;
   await pending.abort();
   throw new BackupError(

@@ -1,5 +1,5 @@
-import { BackupError } from '../errors.ts';
 import type { CommittedSet } from '../engine/outcome.ts';
+import { BackupError } from '../errors.ts';
 import type { DestinationBinding, SourceBinding, TransformBinding } from './bindings.ts';
 import { buildPlan, type SourcePlan } from './plan-tree.ts';
 import type { PathStep, Recipe, SourceStep } from './recipe.ts';
@@ -109,7 +109,9 @@ export class PlanningRun {
       id: this.id,
       job: this.job,
       openedAt: this.openedAt,
-      plans: buildPlan(this.#joined.map(({ recipe, binding }) => ({ destination: binding.node, path: recipe.path }))),
+      plans: buildPlan(
+        this.#joined.map(({ recipe, binding }) => ({ destination: binding.node, path: recipe.path })),
+      ),
       joined: this.#joined,
       sources: this.#sources,
       transforms: this.#transforms,

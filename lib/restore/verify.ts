@@ -48,7 +48,8 @@ export interface VerifyReport {
 export async function verifySet(request: VerifyRequest): Promise<VerifyReport> {
   const { set, level } = request;
   const stored = set.manifest.artifacts.filter(isStored);
-  const sizeOf = (artifact: StoredArtifact) => (level === 'content' ? artifact.raw.bytes : artifact.stored.bytes);
+  const sizeOf = (artifact: StoredArtifact) =>
+    level === 'content' ? artifact.raw.bytes : artifact.stored.bytes;
   const total = stored.reduce((sum, artifact) => sum + sizeOf(artifact), 0);
   const artifacts: ArtifactVerdict[] = [];
   let before = 0;

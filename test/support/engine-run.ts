@@ -1,0 +1,102 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DestinationDriver } from '../../lib/destinations/driver.ts';
+import { createLocalDestination } from '../../lib/destinations/local/local.ts';
+import { BackupEngine, type EngineOptions } from '../../lib/engine/backup-engine.ts';
+import type { CommittedSet, RunNotice, RunResult } from '../../lib/engine/outcome.ts';
+import type { TransformBinding } from '../../lib/plan/bindings.ts';
+import { extendRecipe } from '../../lib/plan/extend.ts';
+import type { PlanningRun } from '../../lib/plan/planning-run.ts';
+import type { Recipe, TransformStep } from '../../lib/plan/recipe.ts';
+import type { SourceDriver } from '../../lib/sources/driver.ts';
+import type { Transform } from '../../lib/transforms/transform.ts';
+
+export interface BranchSpec {
+  readonly to: DestinationDriver;
+  readonly name: string;
+  readonly steps?: readonly { readonly node: string; readonly transform: Transform }[];
+  readonly bytesPerSecond?: number;
+}
+
+export interface EngineRun {
+  readonly engine: BackupEngine;
+  readonly result: RunResult;
+  readonly notices: readonly RunNotice[];
+  readonly outcomes: ReadonlyMap<string, PromiseSettledResult<CommittedSet>>;
+}
+
+/** Opens a run of these sources over these branches, without nodes; not sealed yet. */
+export function planRun(
+  engine: BackupEngine,
+  sources: readonly SourceDriver[],
+  branches: readonly BranchSpec[],
+) {
+  const run = engine.openRun({ job: 'shop' });
+  let base: Recipe | undefined;
+  for (const [index, driver] of sources.entries()) {
+    const step = { type: 'source', node: `source-${index}`, kind: driver.kind, options: {} } as const;
+    run.bindSource({ node: step.node, label: step.node, driver });
+    base = base === undefined ? run.initialRecipe(step) : extendRecipe(base, step);
+  }
+  const joins = branches.map((branch) => joinBranch(run, base, branch));
+  return { run, joins };
+}
+
+function joinBranch(run: PlanningRun, base: Recipe | undefined, branch: BranchSpec): Promise<CommittedSet> {
+  let recipe = base;
+  if (recipe === undefined) throw new Error('a run needs a source');
+  for (const { node, transform } of branch.steps ?? []) {
+    const binding: TransformBinding = { node, label: node, transform };
+    const step: TransformStep = { type: 'transform', node, kind: transform.kind, options: {} };
+    run.bindTransform(binding);
+    recipe = extendRecipe(recipe, step);
+  }
+  const { bytesPerSecond } = branch;
+  return run.join(recipe, {
+    node: branch.name,
+    label: branch.name,
+    driver: branch.to,
+    prefix: 'sets',
+    ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
+  });
+}
+
+/** Runs to the end and gathers everything that came of it. */
+export async function runEngine(
+  sources: SourceDriver | readonly SourceDriver[],
+  branches: readonly BranchSpec[],
+  options: EngineOptions = {},
+): Promise<EngineRun> {
+  const engine = new BackupEngine({ host: 'test-host', ...options });
+  const notices: RunNotice[] = [];
+  engine.events.on('notice', (notice) => notices.push(notice));
+  const finished = new Promise<RunResult>((resolve) => engine.events.once('finished', resolve));
+  const { run, joins } = planRun(engine, Array.isArray(sources) ? sources : [sources], branches);
+  run.seal();
+  const settled = await Promise.allSettled(joins);
+  const result = await finished;
+  await engine.idle();
+  const outcomes = new Map(branches.map(({ name }, index) => [name, settled[index]] as const));
+  return { engine, result, notices, outcomes: outcomes as EngineRun['outcomes'] };
+}
+
+/** A fresh folder with a local destination in it; removed by `remove`. */
+export async function localFolder(): Promise<{
+  root: string;
+  driver: DestinationDriver;
+  remove(): Promise<void>;
+}> {
+  const root = await mkdtemp(join(tmpdir(), 'dbackup-engine-'));
+  const driver = createLocalDestination({ root, reserveMiB: 0 });
+  return { root, driver, remove: () => rm(root, { recursive: true, force: true }) };
+}
+
+/** Every file below a folder, hidden ones included, relative and sorted. */
+export async function filesBelow(root: string): Promise<string[]> {
+  const entries = await readdir(root, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
+    .sort();
+}
