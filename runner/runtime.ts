@@ -57,7 +57,7 @@ export interface RuntimeOptions {
 export interface EmbeddedRuntime {
   readonly tracker: RunTracker;
   /** Where HTTP In nodes are served, when `http` was given: `http://127.0.0.1:1880`. */
-  readonly url?: string;
+  readonly url: string | undefined;
   /**
    * Hands a message to a node as if it had been wired to it; an inject node fires.
    * @throws BackupError `not-found` when no such node runs
@@ -68,12 +68,3 @@ export interface EmbeddedRuntime {
   /** Closes the flow (nodes have 15 s) and the HTTP port. Safe to call twice. */
   stop(): Promise<void>;
 }
-
-/**
- * Starts Node-RED without its editor. Node-RED keeps its state in module variables, so that a process can
- * hold one runtime at a time.
- * @throws BackupError `invalid-config` for unknown node types, nodes that did not start and missing
- *   environment variables of credentials; `wrong-key` for a wrong credential secret; `unavailable` when
- *   Node-RED is missing, the port is taken or the flows do not start
- */
-export type StartRuntime = (options: RuntimeOptions) => Promise<EmbeddedRuntime>;
