@@ -23,8 +23,11 @@ export async function readObject(
   throwIfAborted(reading.signal);
   const { folders, name } = localObjectPath(path);
   const root = await openRootForRead(options);
-  if (root === undefined) throw new BackupError('not-found', `There is no ${path} in ${options.root}`);
-  const chain = await FolderChain.open(root, folders);
+  if (root === undefined) throw noObject(options, path);
+  const chain = await FolderChain.open(root, folders).catch((error: unknown) => {
+    if (error instanceof BackupError && error.code === 'not-found') throw noObject(options, path);
+    throw error;
+  });
   try {
     const { file, bytes } = await openFile(chain.last, name);
     try {
@@ -37,6 +40,10 @@ export async function readObject(
   } finally {
     await chain.close();
   }
+}
+
+function noObject(options: LocalOptions, path: string): BackupError {
+  return new BackupError('not-found', `There is no ${path} in ${options.root}`);
 }
 
 async function openFile(folder: Folder, name: string): Promise<{ file: FileHandle; bytes: number }> {
