@@ -14,9 +14,9 @@ const flowNode = z.looseObject({
   type: z.string().min(1),
   name: z.string().optional().catch(undefined),
   /** Tab or subflow that it is on. */
-  z: z.string().optional(),
+  z: z.string().exactOptional(),
   /** Group that it is in. */
-  g: z.string().optional(),
+  g: z.string().exactOptional(),
   /** Disabled node. */
   d: z.boolean().optional(),
   /** Disabled tab. */

@@ -50,13 +50,15 @@ class WiringCheck {
     }
   }
 
+  /** Beyond a destination a message stands for a stored set, and a source begins the next backup with it. */
   #loops(): void {
-    for (const node of [...this.#sources, ...this.#transforms, ...this.#destinations]) {
-      const reached = this.#surelyReached(node);
-      if (reached.some((other) => other.id === node.id)) {
-        this.#fail('loop', node, 'its message comes back to it: remove the loop');
-      }
-    }
+    for (const node of [...this.#sources, ...this.#transforms]) this.#loop(node, 'destination');
+    for (const node of this.#destinations) this.#loop(node, 'source');
+  }
+
+  #loop(node: FlowNode, end: BackupNodeType['role']): void {
+    if (!this.#surelyReached(node, end).includes(node)) return;
+    this.#fail('loop', node, 'its message comes back to it: remove the loop');
   }
 
   #reach(): void {
@@ -93,11 +95,10 @@ class WiringCheck {
     });
   }
 
-  /** Its message stands for a stored set: nothing can be added to that any more. */
+  /** A stored set cannot be transformed any more. */
   #afterDestination(destination: FlowNode): void {
-    for (const node of this.#surelyReached(destination)) {
-      const role = this.#role(node);
-      if (role !== 'source' && role !== 'transform') continue;
+    for (const node of this.#surelyReached(destination, 'source')) {
+      if (this.#role(node) !== 'transform') continue;
       this.#fail(
         'after-destination',
         node,
@@ -106,10 +107,13 @@ class WiringCheck {
     }
   }
 
-  /** Not beyond nodes that may take `msg.backup` out of the message, after which a new backup may begin. */
-  #surelyReached(start: FlowNode): FlowNode[] {
-    const stop = (node: FlowNode) =>
-      this.#role(node) === undefined && !PASSING.has(node.type) && !node.type.startsWith('subflow:');
+  /** Not beyond `end`, nor beyond nodes that may change `msg.backup`: only they know what they send. */
+  #surelyReached(start: FlowNode, end: BackupNodeType['role']): FlowNode[] {
+    const stop = (node: FlowNode) => {
+      const role = this.#role(node);
+      if (role !== undefined) return role === end || role === 'other';
+      return !PASSING.has(node.type) && !node.type.startsWith('subflow:');
+    };
     return this.#graph.reachableFrom(start.id, { rescues: false, stop });
   }
 

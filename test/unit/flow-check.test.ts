@@ -261,6 +261,23 @@ describe('flow check', () => {
       assert.deepEqual(check([source('s', ['a']), node('a', 'dst', ['b']), node('b', 'dst')]), []);
     });
 
+    it('lets a stored set start the next backup, also in a circle', () => {
+      assert.deepEqual(
+        check([
+          source('s', ['z']),
+          node('z', 'zip', ['a']),
+          node('a', 'dst', ['wait']),
+          node('wait', 'delay', ['s', 'other']),
+          source('other', ['z2']),
+          node('z2', 'zip', ['b']),
+          node('b', 'dst'),
+        ]),
+        [],
+      );
+      const circle = [source('s', ['a']), node('a', 'dst', ['b']), node('b', 'dst', ['a'])];
+      assert.deepEqual(codes(check(circle)), ['loop a', 'loop b']);
+    });
+
     it('warns of a flow without a source and of a transform that nothing reaches', () => {
       const problems = check([node('z', 'zip')]);
       assert.deepEqual(codes(problems), ['no-source', 'unreached-transform z']);
