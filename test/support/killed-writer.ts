@@ -7,7 +7,7 @@ import { once } from 'node:events';
  */
 export async function killedWriter(root: string, path: string): Promise<void> {
   const script = new URL('./writer-process.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, ['--import=tsx', script, root, path], {
+  const child = spawn(process.execPath, [script, root, path], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');

@@ -64,7 +64,7 @@ export function isErrno(thrown: unknown, ...names: string[]): boolean {
 
 function meaningOfOther(errno: string | undefined, thrown: unknown): Meaning {
   if (errno === 'EACCES' || errno === 'EPERM') {
-    const user = process.getuid === undefined ? 'this user' : `user id ${process.getuid()}`;
+    const user = process.geteuid === undefined ? 'this user' : `user id ${process.geteuid()}`;
     return { code: 'permission', text: `${user}, which DBackup runs as, has no permission (${errno})` };
   }
   return { code: 'internal', text: thrown instanceof Error ? thrown.message : String(thrown) };

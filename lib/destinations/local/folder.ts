@@ -64,11 +64,10 @@ export class Folder {
   async openChild(name: string): Promise<Folder> {
     const path = this.pathOf(name);
     try {
-      if (!hasNoFollow()) await this.#refuseOther(name);
+      if (constants.O_NOFOLLOW === undefined) await this.#refuseOther(name);
       return await Folder.#open(this.at(name), path, name, this, FOLDER_FLAGS);
     } catch (error) {
-      if (isErrno(error, 'ENOTDIR', 'ELOOP')) await this.#refuseOther(name);
-      throw fileError(error, 'open', path);
+      throw (await this.#whyNotFolder(name, error)) ?? fileError(error, 'open', path);
     }
   }
 
@@ -106,6 +105,13 @@ export class Folder {
 
   async close(): Promise<void> {
     await this.#handle?.close();
+  }
+
+  async #whyNotFolder(name: string, error: unknown): Promise<unknown> {
+    if (!isErrno(error, 'ENOTDIR', 'ELOOP')) return undefined;
+    return await this.#refuseOther(name).then(undefined, (why: unknown) =>
+      why instanceof BackupError ? why : undefined,
+    );
   }
 
   async #refuseOther(name: string): Promise<void> {
@@ -150,8 +156,4 @@ function hasProc(): Promise<boolean> {
         )
       : Promise.resolve(false);
   return procAnswer;
-}
-
-function hasNoFollow(): boolean {
-  return constants.O_NOFOLLOW !== undefined;
 }

@@ -1,0 +1,41 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rmdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { skipBecause } from './skip.ts';
+
+const run = promisify(execFile);
+
+export interface SmallDisk {
+  /** Where it is mounted. */
+  readonly path: string;
+  remount(option: 'ro' | 'rw'): Promise<void>;
+  unmount(): Promise<void>;
+}
+
+/**
+ * Mounts a file system of its own in memory, to be filled or made read-only; skips the test where this
+ * user may not mount.
+ * @param options of tmpfs: `size=4m`, `nr_inodes=8`
+ */
+export async function mountSmallDisk(context: Mocha.Context, options: string): Promise<SmallDisk> {
+  const path = await mkdtemp(join(tmpdir(), 'dbackup-disk-'));
+  try {
+    await run('mount', ['-t', 'tmpfs', '-o', `${options},mode=777`, 'tmpfs', path]);
+  } catch (error) {
+    await rmdir(path);
+    const why = error instanceof Error ? error.message.trim().split('\n').at(-1) : String(error);
+    return skipBecause(context, `cannot mount a small disk here: ${why}`);
+  }
+  return {
+    path,
+    remount: async (option) => {
+      await run('mount', ['-o', `remount,${option}`, path]);
+    },
+    unmount: async () => {
+      await run('umount', ['--lazy', path]);
+      await rmdir(path);
+    },
+  };
+}
