@@ -1,0 +1,114 @@
+import type { NodeAPI } from 'node-red';
+import { z } from 'zod';
+import { toBackupError } from '../lib/errors.ts';
+import type { AnyNode } from './define-node.ts';
+import type { ActionAnswer, ActionRoute, FormAction } from './form-actions.ts';
+import { substituteVariables } from './forms/environment.ts';
+import { formOf, type RawSettings, readSettings, settingsError } from './forms/settings.ts';
+import { backupRuntime, type RuntimeApi } from './runtime.ts';
+
+/** Every admin route of the package. None answers without its permission. */
+export const ADMIN_ROUTES: readonly AdminRoute[] = [
+  // All three act with the server's rights on what the form names: a person who may only look must not.
+  { method: 'post', route: 'storages/test', permission: 'dbackup.storages.write' },
+  { method: 'post', route: 'sources/databases', permission: 'dbackup.sources.write' },
+  { method: 'post', route: 'keys/test', permission: 'dbackup.keys.write' },
+];
+
+export interface AdminRoute {
+  readonly method: 'post';
+  readonly route: ActionRoute;
+  readonly permission: string;
+}
+
+export const ADMIN_ROOT = '/dbackup/api';
+
+/** The part of `RED` that serving the admin routes takes; without the editor there is none. */
+export type AdminApi = RuntimeApi & {
+  readonly httpAdmin?: Pick<NodeAPI['httpAdmin'], 'post'> | null;
+  readonly auth?: Pick<NodeAPI['auth'], 'needsPermission'>;
+};
+
+/** Longest time that a person waits for an answer, in ms. */
+const ANSWER_WITHIN_MS = 20_000;
+/** What the editor shows in place of a secret that Node-RED keeps. */
+const KEPT_SECRET = '__PWRD__';
+
+const question = z.object({
+  type: z.string(),
+  id: z.string().optional(),
+  settings: z.record(z.string(), z.unknown()),
+});
+type Question = z.infer<typeof question>;
+
+const served = new WeakMap<object, Map<string, AnyNode>>();
+
+/** Serves the routes for these node types. They are registered once, whichever node set comes first. */
+export function serveActions(RED: AdminApi, definitions: readonly AnyNode[]): void {
+  const { httpAdmin, auth } = RED;
+  if (httpAdmin === undefined || httpAdmin === null || auth === undefined) return;
+  let nodes = served.get(httpAdmin);
+  if (nodes === undefined) {
+    nodes = new Map();
+    served.set(httpAdmin, nodes);
+    for (const route of ADMIN_ROUTES) serve(RED, httpAdmin, auth, route, nodes);
+  }
+  for (const definition of definitions) nodes.set(definition.type, definition);
+}
+
+function serve(
+  RED: AdminApi,
+  httpAdmin: NonNullable<AdminApi['httpAdmin']>,
+  auth: NonNullable<AdminApi['auth']>,
+  { route, permission }: AdminRoute,
+  nodes: ReadonlyMap<string, AnyNode>,
+): void {
+  httpAdmin.post(`${ADMIN_ROOT}/${route}`, auth.needsPermission(permission), (request, response) => {
+    const asked = question.safeParse(request.body);
+    const node = asked.success ? nodes.get(asked.data.type) : undefined;
+    const action = node?.actions?.find((candidate) => candidate.route === route);
+    if (!asked.success || node === undefined || action === undefined) {
+      response.status(400).json({ error: 'Not a question that this route answers' });
+      return;
+    }
+    const gone = new AbortController();
+    response.on('close', () => gone.abort());
+    const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
+    answer(RED, node, action, asked.data, signal).then(
+      (given) => response.json(given),
+      (thrown: unknown) => response.json({ level: 'error', message: explain(thrown, signal) }),
+    );
+  });
+}
+
+async function answer(
+  RED: AdminApi,
+  node: AnyNode,
+  action: FormAction,
+  asked: Question,
+  signal: AbortSignal,
+): Promise<ActionAnswer> {
+  const result = readSettings(node, settingsOf(RED, node, asked));
+  if ('problems' in result) throw settingsError('This node', result.problems);
+  // The settings were just read with the schema of this very node.
+  return action.run(result.settings as never, { dataDir: backupRuntime(RED).dataDir, signal });
+}
+
+/** The settings of the form, with the secrets that it does not know and the variables that it names. */
+function settingsOf(RED: AdminApi, node: AnyNode, { id, settings }: Question): RawSettings {
+  const complete: Record<string, unknown> = { ...settings };
+  const kept = id === undefined ? undefined : RED.nodes.getCredentials(id);
+  const credentials: RawSettings = { ...kept };
+  for (const { name, secret } of formOf(node.schema).fields) {
+    if (secret && complete[name] === KEPT_SECRET) complete[name] = credentials[name];
+  }
+  return substituteVariables(complete);
+}
+
+function explain(thrown: unknown, signal: AbortSignal): string {
+  const error = toBackupError(thrown);
+  if (signal.aborted && error.code === 'aborted') {
+    return `No answer within ${ANSWER_WITHIN_MS / 1000} seconds`;
+  }
+  return error.message;
+}

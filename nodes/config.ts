@@ -1,0 +1,11 @@
+import { keyNode } from './config/key.ts';
+import { localStorageNode } from './config/local-storage.ts';
+import { type NodeSetApi, registerNodes } from './register-nodes.ts';
+
+/** Entry file of the node set `dbackup-config`. */
+export default function registerConfig(RED: NodeSetApi): void {
+  registerNodes(RED, [keyNode, localStorageNode]);
+}
+
+// Node-RED 4 loads node sets with require().
+export { registerConfig as 'module.exports' };

@@ -1,0 +1,82 @@
+import type { NodeMessage, NodeStatus } from 'node-red';
+import type { z } from 'zod';
+import type { TransformStep } from '../lib/plan/recipe.ts';
+import type { FormAction } from './form-actions.ts';
+import type { SettingsSchema } from './forms/describe-form.ts';
+import type { SettingsSpec } from './forms/settings.ts';
+import type { BackupRuntime } from './runtime.ts';
+import type { Offer, ServiceKey } from './services.ts';
+
+/** One `.js`/`.html` pair of the package; each loads or fails on its own. */
+export type NodeSet = 'config' | 'sources' | 'transforms' | 'destinations' | 'restore';
+
+export type NodeRole = 'config' | 'source' | 'transform' | 'destination' | 'restore';
+
+/** What a node is, apart from what it does: all that the editor, the help and the runner's check need. */
+export interface NodeDescription<Schema extends SettingsSchema = SettingsSchema>
+  extends SettingsSpec<Schema> {
+  /** Registered type, forever: `dbackup-sqlite`. */
+  readonly type: string;
+  readonly set: NodeSet;
+  readonly role: NodeRole;
+  /** What a transform does. */
+  readonly step?: TransformStep['kind'];
+  /** File in `icons/`; config nodes show a Font Awesome icon in their selects and need none. */
+  readonly icon: string;
+  readonly inputs: 0 | 1;
+  readonly outputs: 0 | 1;
+  readonly actions?: readonly FormAction[];
+}
+
+export type BackupMessage = NodeMessage;
+
+/** Sends through the node that bears this id now, so that a redeploy in between loses nothing. */
+export type Deliver = (message: BackupMessage) => void;
+
+/** What a running node works with. */
+export interface NodeContext<Settings> {
+  readonly id: string;
+  readonly type: string;
+  /** The node's name, or its type: for errors and status. */
+  readonly label: string;
+  readonly settings: Settings;
+  readonly runtime: BackupRuntime;
+  /** The running Node-RED node, for what identifies it to others. */
+  readonly self: { readonly id: string; readonly type: string; readonly name?: string };
+  /** @throws BackupError `invalid-config` when the node with this id does not offer it */
+  use<Service>(key: ServiceKey<Service>, nodeId: string): Service;
+  find<Service>(key: ServiceKey<Service>, nodeId: string): Service | undefined;
+  /** Shows a status at once. */
+  status(status: NodeStatus): void;
+  /** Shows how far the node has come, at most twice a second. */
+  progress(status: NodeStatus): void;
+  warn(message: string): void;
+  /** A text of the catalogue in the runtime's language. */
+  text(key: string, values?: Readonly<Record<string, string | number>>): string;
+}
+
+export interface NodeBehaviour {
+  /** What other nodes may use of this one. */
+  readonly offers?: readonly Offer[];
+  /** Handles one message; the message is done when this settles. May throw or reject. */
+  onInput?(message: BackupMessage, deliver: Deliver): void | Promise<void>;
+}
+
+export interface NodeDefinition<Schema extends SettingsSchema = SettingsSchema>
+  extends NodeDescription<Schema> {
+  /** Called for each node when it starts, with its checked settings. */
+  setup(context: NodeContext<z.output<Schema>>): NodeBehaviour;
+}
+
+/** A node as tables of nodes hold it, whatever its settings are. */
+export interface AnyNode extends NodeDescription {
+  setup(context: NodeContext<never>): NodeBehaviour;
+}
+
+/**
+ * Declares a node type: its settings once, and what it does. Only `registerNodes` turns it into something
+ * that Node-RED runs; until then it is plain data.
+ */
+export function defineNode<Schema extends SettingsSchema>(definition: NodeDefinition<Schema>) {
+  return definition;
+}

@@ -1,0 +1,34 @@
+/** Routes below `/dbackup/api/` that buttons of edit forms ask. */
+export type ActionRoute = 'storages/test' | 'sources/databases' | 'keys/test';
+
+/** A button of an edit form that asks the runtime about the values in the form, deployed or not. */
+export interface FormAction {
+  /** Catalogue key of its label, below `<type>.actions`. */
+  readonly name: string;
+  readonly route: ActionRoute;
+  /** Font Awesome 4 name. */
+  readonly icon: string;
+  /**
+   * Finds out what the person wants to know. What it throws is shown to them.
+   * @param settings as `readSettings` gives them for the node's schema
+   */
+  run(settings: never, environment: ActionEnvironment): Promise<ActionAnswer>;
+}
+
+export interface ActionEnvironment {
+  /** Folder of the history and the key vault. */
+  readonly dataDir: string;
+  /** Aborted when the person gave up or it takes too long. */
+  readonly signal: AbortSignal;
+}
+
+/** What a person is told: a text of the catalogue, below `<type>.actions`, with its values. */
+export interface ActionAnswer {
+  readonly level: 'ok' | 'warning';
+  readonly text: string;
+  readonly values?: Readonly<Record<string, string | number>>;
+  /** A list to show below: databases with their sizes. */
+  readonly rows?: readonly { readonly name: string; readonly detail: string }[];
+  /** Lines that are shown as they are. */
+  readonly notes?: readonly string[];
+}

@@ -1,0 +1,46 @@
+import type { EventEmitter } from 'node:events';
+import type { NodeAPI, NodeMessage } from 'node-red';
+import type { EngineEvents, RunNotice } from '../lib/engine/outcome.ts';
+import type { BackupError } from '../lib/errors.ts';
+
+type ReportApi = Pick<NodeAPI, 'nodes' | 'log'>;
+
+/**
+ * Turns what the engine reports about runs into what Node-RED knows: errors of the node that they concern,
+ * which Catch nodes see, and lines of its log.
+ */
+export class RunReports {
+  readonly #RED: ReportApi;
+  /** By run and source node: the message that an error of a database is reported with. */
+  readonly #messages = new Map<string, Map<string, NodeMessage>>();
+
+  constructor(events: EventEmitter<EngineEvents>, RED: ReportApi) {
+    this.#RED = RED;
+    events.on('artifactFailed', ({ runId, node, database, error }) => {
+      this.#artifactFailed(runId, node, database, error);
+    });
+    events.on('notice', (notice) => this.#notice(notice));
+    events.on('finished', ({ runId }) => this.#messages.delete(runId));
+  }
+
+  /** Keeps the message with which a source took part in a run, until the run has ended. */
+  remember(runId: string, nodeId: string, message: NodeMessage): void {
+    const messages = this.#messages.get(runId) ?? new Map<string, NodeMessage>();
+    this.#messages.set(runId, messages.set(nodeId, message));
+  }
+
+  /** One database failed while the others go on: once for each, at the source that should have dumped it. */
+  #artifactFailed(runId: string, nodeId: string, database: string, error: BackupError): void {
+    const text = `${database}: ${error.message}`;
+    const node = this.#RED.nodes.getNode(nodeId);
+    if (node) node.error(text, this.#messages.get(runId)?.get(nodeId));
+    else this.#RED.log.error(`[dbackup] ${text}`);
+  }
+
+  #notice({ level, message, node: nodeId }: RunNotice): void {
+    const node = nodeId === undefined ? undefined : this.#RED.nodes.getNode(nodeId);
+    if (node && level === 'info') node.log(message);
+    else if (node) node.warn(message);
+    else this.#RED.log[level](`[dbackup] ${message}`);
+  }
+}

@@ -1,0 +1,111 @@
+import type { NodeAPI, NodeStatus } from 'node-red';
+import { BackupEngine } from '../lib/engine/backup-engine.ts';
+import { BackupError } from '../lib/errors.ts';
+import type { RunJournal } from '../lib/runs/journal.ts';
+import { openStore, type Store } from '../lib/store/store.ts';
+import { dataDirectory, type PackageSettings, readPackageSettings } from './package-settings.ts';
+import { RunReports } from './run-reports.ts';
+import { runTracker, type TrackedRuntime } from './run-tracker.ts';
+import type { RunTracker } from './run-tracker-port.ts';
+import { StatusBoard } from './status/status-board.ts';
+import type { Translate } from './status/status-text.ts';
+
+/**
+ * What all backup nodes of one Node-RED share. It outlives every deploy: runs belong to the engine, not
+ * to the nodes that began them.
+ */
+export interface BackupRuntime {
+  readonly engine: BackupEngine;
+  readonly tracker: RunTracker;
+  readonly board: StatusBoard;
+  readonly reports: RunReports;
+  /** Folder of the history and the key vault. */
+  readonly dataDir: string;
+  readonly settings: PackageSettings;
+  /** Aborted when Node-RED ends: restores, verifications and copies hang on it. */
+  readonly closing: AbortSignal;
+  /** The history; opened at the first use. */
+  store(): Promise<Store>;
+  /** Cancels what runs, waits until it is cleaned up, and forgets the runtime. Safe to call twice. */
+  shutdown(reason: string): Promise<void>;
+}
+
+/** The part of `RED` that identifies a Node-RED and its package settings. */
+export type RuntimeApi = Pick<NodeAPI, 'events' | 'log' | 'nodes' | 'settings' | '_'> &
+  Pick<TrackedRuntime, 'hooks'>;
+
+const RUNTIMES: unique symbol = Symbol.for('@dbackup/node-red.runtimes');
+
+interface RuntimeHolder {
+  [RUNTIMES]?: WeakMap<object, BackupRuntime>;
+}
+
+/**
+ * The runtime that belongs to this Node-RED, made at the first call. Each node set gets a `RED` of its own,
+ * and a test may load two copies of this module: all of them share one runtime, found by Node-RED's events.
+ */
+export function backupRuntime(RED: RuntimeApi): BackupRuntime {
+  const runtimes = allRuntimes();
+  const known = runtimes.get(RED.events);
+  if (known !== undefined) return known;
+  const made = createRuntime(RED, () => runtimes.delete(RED.events));
+  runtimes.set(RED.events, made);
+  return made;
+}
+
+/** The same when there is one already: for those who end it. */
+export function existingRuntime(RED: Pick<RuntimeApi, 'events'>): BackupRuntime | undefined {
+  return allRuntimes().get(RED.events);
+}
+
+function allRuntimes(): WeakMap<object, BackupRuntime> {
+  const holder = globalThis as RuntimeHolder;
+  holder[RUNTIMES] ??= new WeakMap();
+  return holder[RUNTIMES];
+}
+
+function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
+  const settings = readPackageSettings((RED.settings as { dbackup?: unknown }).dbackup);
+  const dataDir = dataDirectory(settings, RED.settings.userDir);
+  const closing = new AbortController();
+  let opened: Promise<Store> | undefined;
+  const store = () => {
+    opened ??= openStore(dataDir);
+    // A history that could not be opened once (a full disk) is tried again.
+    opened.catch(() => (opened = undefined));
+    return opened;
+  };
+  const engine = new BackupEngine({ journal: journalOf(store) });
+  const text: Translate = (key, values) => RED._(key, { ...values });
+  const show = (nodeId: string, status: NodeStatus) => RED.nodes.getNode(nodeId)?.status(status);
+  const board = new StatusBoard(engine.events, show, text);
+  const reports = new RunReports(engine.events, RED);
+  let ended: Promise<void> | undefined;
+  const end = async (reason: string) => {
+    forget();
+    closing.abort(new BackupError('aborted', reason));
+    await engine.shutdown(reason);
+    board.close();
+    await (await opened?.catch(() => undefined))?.close();
+  };
+  return {
+    engine,
+    tracker: runTracker(RED),
+    board,
+    reports,
+    dataDir,
+    settings,
+    closing: closing.signal,
+    store,
+    shutdown: (reason) => (ended ??= end(reason)),
+  };
+}
+
+/** A journal that opens the store with the first run: a Node-RED without backups leaves no file behind. */
+function journalOf(store: () => Promise<Store>): RunJournal {
+  return {
+    opened: async (run) => (await store()).journal.opened(run),
+    state: async (runId, state) => (await store()).journal.state(runId, state),
+    finished: async (result) => (await store()).journal.finished(result),
+  };
+}

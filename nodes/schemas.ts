@@ -1,0 +1,58 @@
+import type { BackupNodeType, NodeSettings } from '../lib/plan/flow-problem.ts';
+import { keyNode } from './config/key.ts';
+import { localStorageNode } from './config/local-storage.ts';
+import type { AnyNode } from './define-node.ts';
+import { localNode } from './destinations/local.ts';
+import { activeCase, formOf, readSettings } from './forms/settings.ts';
+import { restoreNode } from './restore/restore.ts';
+import { verifyNode } from './restore/verify.ts';
+import { sqliteNode } from './sources/sqlite.ts';
+import { checksumNode } from './transforms/checksum.ts';
+import { compressNode } from './transforms/compress.ts';
+import { encryptNode } from './transforms/encrypt.ts';
+
+/** Every node type of the package. Nothing here needs a running Node-RED. */
+export const allNodes: readonly AnyNode[] = [
+  keyNode,
+  localStorageNode,
+  sqliteNode,
+  compressNode,
+  encryptNode,
+  checksumNode,
+  localNode,
+  restoreNode,
+  verifyNode,
+];
+
+/** The same by type. */
+export const nodeSchemas: Readonly<Record<string, AnyNode>> = Object.fromEntries(
+  allNodes.map((node) => [node.type, node]),
+);
+
+/** What the check of a whole flow must know of the package's node types. */
+export const backupNodeTypes: ReadonlyMap<string, BackupNodeType> = new Map(
+  allNodes.map((node) => [node.type, toBackupNodeType(node)]),
+);
+
+function toBackupNodeType(node: AnyNode): BackupNodeType {
+  const { type, role, step } = node;
+  return {
+    type,
+    role: role === 'source' || role === 'transform' || role === 'destination' ? role : 'other',
+    ...(step === undefined ? {} : { step }),
+    references: (settings) => referencesOf(node, settings),
+    check({ values, credentials }) {
+      const result = readSettings(node, { ...values, ...credentials });
+      return 'problems' in result ? result.problems : [];
+    },
+  };
+}
+
+function referencesOf(node: AnyNode, { values }: NodeSettings) {
+  const form = formOf(node.schema);
+  return form.fields.flatMap(({ name, configType, cases }) => {
+    const active = activeCase(form, cases, values);
+    if (configType === undefined || active === undefined) return [];
+    return [{ field: name, type: configType, required: active.rule.required }];
+  });
+}

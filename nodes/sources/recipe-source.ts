@@ -1,0 +1,84 @@
+import type { SourceBinding } from '../../lib/plan/bindings.ts';
+import { extendRecipe } from '../../lib/plan/extend.ts';
+import { type Recipe, readRecipe, type SourceStep } from '../../lib/plan/recipe.ts';
+import type { SourceDriver } from '../../lib/sources/driver.ts';
+import type { BackupMessage, Deliver, NodeContext } from '../define-node.ts';
+import { openedRun } from '../message-recipe.ts';
+
+export interface SourcePart {
+  readonly driver: SourceDriver;
+  /** Name of the job, used when this source opens the run. */
+  readonly job: string;
+  /** What the recipe says of the source: plain and without secrets. */
+  readonly options: SourceStep['options'];
+}
+
+/**
+ * What every source node does with a message: opens a run, or adds itself to the one that the message
+ * belongs to. It sends on at once; the dump begins when every message of the run has found its place.
+ */
+export function passSource(
+  context: NodeContext<unknown>,
+  part: SourcePart,
+  message: BackupMessage,
+  deliver: Deliver,
+): void {
+  if (isCancel(message)) {
+    cancelRuns(context, message);
+    return;
+  }
+  const recipe = readRecipe(message.backup);
+  // A committed backup is over: its message may well start the next one.
+  const next =
+    recipe === undefined || recipe.set !== undefined
+      ? openRun(context, part, message)
+      : joinRun(context, part, recipe);
+  const outgoing = { ...message, backup: next };
+  context.runtime.reports.remember(next.runId, context.id, { ...outgoing });
+  deliver(outgoing);
+}
+
+function openRun(context: NodeContext<unknown>, part: SourcePart, message: BackupMessage): Recipe {
+  const { engine, tracker, settings } = context.runtime;
+  const run = engine.openRun({ job: part.job });
+  tracker.follow(run.id, context.self, message, {
+    seal: () => run.seal(),
+    ...(settings.planningSeconds === undefined ? {} : { deadlineMs: settings.planningSeconds * 1000 }),
+  });
+  run.bindSource(bindingOf(context, part));
+  return run.initialRecipe(stepOf(context, part));
+}
+
+function joinRun(context: NodeContext<unknown>, part: SourcePart, recipe: Recipe): Recipe {
+  const extended = extendRecipe(recipe, stepOf(context, part));
+  openedRun(context, recipe).bindSource(bindingOf(context, part));
+  return extended;
+}
+
+function bindingOf({ id, label }: NodeContext<unknown>, { driver }: SourcePart): SourceBinding {
+  return { node: id, label, driver };
+}
+
+function stepOf(context: NodeContext<unknown>, part: SourcePart): SourceStep {
+  return { type: 'source', node: context.id, kind: part.driver.kind, options: part.options };
+}
+
+function isCancel(message: BackupMessage): boolean {
+  return message.cancel === true || message.topic === 'cancel';
+}
+
+/** Cancels the run that the message names, else every active run that this source takes part in. */
+function cancelRuns(context: NodeContext<unknown>, message: BackupMessage): void {
+  const { engine } = context.runtime;
+  const named = runIdOf(message);
+  const runs = engine
+    .activeRuns()
+    .filter((run) => (named === undefined ? run.nodes.includes(context.id) : run.runId === named));
+  for (const { runId } of runs) engine.cancel(runId, `a message asked ${context.label} to`);
+  if (runs.length === 0) context.warn(context.text('message.nothingToCancel'));
+}
+
+function runIdOf({ backup }: BackupMessage): string | undefined {
+  if (typeof backup !== 'object' || backup === null || !('runId' in backup)) return undefined;
+  return typeof backup.runId === 'string' ? backup.runId : undefined;
+}

@@ -1,0 +1,97 @@
+import type { NodeStatus } from 'node-red';
+import type { CommittedSet, RunProgress, RunResult } from '../../lib/engine/outcome.ts';
+import type { BackupError } from '../../lib/errors.ts';
+import { storedBytes } from '../set-summary.ts';
+import { formatBytes, formatTime } from './quantities.ts';
+
+/** A text of the message catalogue. */
+export type Translate = (key: string, values?: Readonly<Record<string, string | number>>) => string;
+
+/** Longest error text beside a node, in characters; the whole one is in the log and in the message. */
+const MAX_ERROR_LENGTH = 90;
+
+/** What a source shows while its run goes on. */
+export function sourceProgress(progress: RunProgress, text: Translate): NodeStatus {
+  const { rawBytes, expectedBytes, index, count, rate } = progress;
+  const parts = [
+    ...(count > 1 ? [`${index}/${count}`] : []),
+    ...(expectedBytes === undefined || expectedBytes === 0 ? [] : [percent(rawBytes / expectedBytes)]),
+    formatBytes(rawBytes),
+    progress.stage === 'dumping' ? `${formatBytes(rate)}/s` : text(`status.${progress.stage}`),
+  ];
+  return { fill: 'blue', shape: 'dot', text: `▶ ${parts.join(' · ')}` };
+}
+
+/** What a destination shows: what it has taken of the current database. */
+export function destinationProgress(progress: RunProgress, node: string, text: Translate): NodeStatus {
+  const stored = formatBytes(progress.storedBytes[node] ?? 0);
+  const stage = progress.stage === 'dumping' ? stored : `${stored} · ${text(`status.${progress.stage}`)}`;
+  return { fill: 'blue', shape: 'dot', text: `▶ ${stage}` };
+}
+
+/** What a transform shows: that it is at work. */
+export function transformProgress(text: Translate): NodeStatus {
+  return { fill: 'blue', shape: 'ring', text: text('status.working') };
+}
+
+/** What a source shows when its run has ended. */
+export function sourceResult(result: RunResult, node: string, text: Translate): NodeStatus {
+  const own = result.artifacts.filter((artifact) => artifact.node === node);
+  const failed = own.filter((artifact) => artifact.error !== undefined);
+  const [first] = failed;
+  if (result.state === 'cancelled') return cancelled(text);
+  if (first?.error !== undefined && failed.length === own.length) return failure(first.error);
+  if (failed.length > 0) return partial(result.finishedAt, failed.length, own.length, text);
+  const lost = result.error ?? result.destinations.find(({ error }) => error !== undefined)?.error;
+  if (result.state === 'failed' && lost !== undefined) return failure(lost);
+  return success(result.finishedAt, result.rawBytes);
+}
+
+/** What a destination shows when its part has ended. */
+export function destinationResult(
+  outcome: { readonly set?: CommittedSet; readonly error?: BackupError },
+  at: Date,
+  text: Translate,
+): NodeStatus {
+  if (outcome.error !== undefined) {
+    return outcome.error.code === 'aborted' ? cancelled(text) : failure(outcome.error);
+  }
+  if (outcome.set === undefined) return {};
+  return setStored(outcome.set, at, text);
+}
+
+/** What a destination shows for a set that it holds. */
+export function setStored(set: CommittedSet, at: Date, text: Translate): NodeStatus {
+  const { artifacts } = set.manifest;
+  const failed = artifacts.filter((artifact) => artifact.status === 'failed').length;
+  return failed > 0 ? partial(at, failed, artifacts.length, text) : success(at, storedBytes(set.manifest));
+}
+
+export function success(at: Date, bytes: number): NodeStatus {
+  return { fill: 'green', shape: 'dot', text: `✓ ${formatTime(at)} · ${formatBytes(bytes)}` };
+}
+
+/** What a node shows that reads or writes a known number of bytes. */
+export function byteProgress(done: number, total: number): NodeStatus {
+  const parts = [...(total > 0 ? [percent(done / total)] : []), formatBytes(done)];
+  return { fill: 'blue', shape: 'dot', text: `▶ ${parts.join(' · ')}` };
+}
+
+export function failure(error: Error): NodeStatus {
+  const { message } = error;
+  const short = message.length > MAX_ERROR_LENGTH ? `${message.slice(0, MAX_ERROR_LENGTH - 1)}…` : message;
+  return { fill: 'red', shape: 'ring', text: `✗ ${short}` };
+}
+
+function partial(at: Date, failed: number, count: number, text: Translate): NodeStatus {
+  const what = text('status.partial', { failed, count });
+  return { fill: 'yellow', shape: 'dot', text: `${formatTime(at)} · ${what}` };
+}
+
+function cancelled(text: Translate): NodeStatus {
+  return { fill: 'grey', shape: 'ring', text: text('status.cancelled') };
+}
+
+function percent(fraction: number): string {
+  return `${Math.min(100, Math.floor(fraction * 100))} %`;
+}
