@@ -1,0 +1,75 @@
+import { type ChildProcess, spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { jobsFor } from './runner/discover.ts';
+import { type Job, type JobResult, runJob } from './runner/job.ts';
+import { sum, summary, type Tally, withoutSkips } from './runner/result.ts';
+
+/*
+ * `npm test [-- suite or file …]`: runs the test suites in mocha processes of their own, two at a time
+ * (DBACKUP_TEST_JOBS), and ends with the line `N passed, N failed, N skipped`. With
+ * DBACKUP_TEST_NO_SKIP=1 a skipped test is a failed one.
+ */
+
+process.chdir(join(import.meta.dirname, '..'));
+const running = new Set<ChildProcess>();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    for (const child of running) child.kill(signal);
+    process.exit(1);
+  });
+}
+
+const jobs = jobsFor(process.argv.slice(2));
+if (jobs.some(({ name }) => name.includes('e2e'))) build();
+const total = report(await runAll(jobs));
+process.exitCode = total.failed.length === 0 ? 0 : 1;
+console.log(summary(total));
+
+/** End-to-end tests run what is shipped; built once here, since two builds at a time would collide. */
+function build(): void {
+  const { status } = spawnSync(process.execPath, ['build/build.ts'], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  if (status === 0) return;
+  console.error('The build failed, so that the end-to-end tests cannot run.');
+  console.log(
+    summary({ passed: 0, failed: [{ title: 'build', error: `exit code ${status}` }], skipped: [] }),
+  );
+  process.exit(1);
+}
+
+async function runAll(all: readonly Job[]): Promise<JobResult[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'dbackup-test-results-'));
+  const results: JobResult[] = [];
+  const queue = all.entries();
+  const worker = async () => {
+    for (const [index, job] of queue) {
+      const result = await runJob(job, join(folder, `${index}.jsonl`), running);
+      results.push(result);
+      printProgress(result);
+    }
+  };
+  const workers = Number(process.env.DBACKUP_TEST_JOBS ?? 2);
+  await Promise.all(Array.from({ length: Math.max(1, workers) }, worker));
+  await rm(folder, { recursive: true, force: true });
+  return results;
+}
+
+function printProgress({ job, passed, failed, skipped, seconds, output }: JobResult): void {
+  const mark = failed.length === 0 ? 'ok  ' : 'FAIL';
+  console.log(
+    `${mark} ${job.name}: ${passed} passed, ${failed.length} failed, ${skipped.length} skipped (${seconds.toFixed(1)} s)`,
+  );
+  if (failed.length > 0 && output.trim() !== '') console.log(`---- its output\n${output.trimEnd()}\n----`);
+}
+
+function report(results: readonly JobResult[]): Tally {
+  const outcome = sum(results);
+  const total = process.env.DBACKUP_TEST_NO_SKIP === '1' ? withoutSkips(outcome) : outcome;
+  for (const { title, error } of total.failed) console.log(`\nFAILED ${title}\n${error}`);
+  for (const { title, reason } of total.skipped) console.log(`\nSKIPPED ${title}\n  because: ${reason}`);
+  console.log('');
+  return total;
+}
