@@ -30,8 +30,9 @@ interface PlanningCount {
  * Counts messages per run: on their way, inside a node, joined, gone. A plain state machine without Node-RED
  * and without timers; the run tracker feeds it with what the hooks see and asks it what is due.
  *
- * A run is known from `open` to `seal`. Every method that moves a message returns the known run that the
- * message belongs to, if any.
+ * A message's place is told by the node's id: a redeploy gives the id to a new node object, but no message is
+ * ever inside both. A run is known from `open` to `seal`. Every method that moves a message returns the
+ * known run that the message belongs to, if any.
  */
 export class MessageLedger {
   readonly #byMessage = new Map<object, Entry[]>();
@@ -176,7 +177,7 @@ export class MessageLedger {
     accept: (entry: Entry) => boolean = () => true,
   ): Entry | undefined {
     const same = this.#byMessage.get(msg);
-    return same?.find((entry) => entry.node === node && entry.place === place && accept(entry));
+    return same?.find((entry) => entry.node.id === node.id && entry.place === place && accept(entry));
   }
 
   #add(entry: Omit<Entry, 'joined' | 'since'>): void {

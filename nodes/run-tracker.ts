@@ -91,7 +91,7 @@ class HookedRunTracker implements RunTracker {
       const { seal, deadlineMs = DEFAULT_DEADLINE_MS } = options;
       this.#runs.set(runId, { seal, deadlineMs, timer: undefined });
     }
-    this.#ledger.open(runId, node, msg);
+    this.#ledger.open(runId, this.#running(node), msg);
     this.#moved(runId);
   }
 
@@ -129,6 +129,12 @@ class HookedRunTracker implements RunTracker {
     this.#runs.clear();
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
     this.#onDispose();
+  }
+
+  /** The running node behind a description of it: only that one can be told from its successor. */
+  #running(node: TrackedNode): TrackedNode {
+    const running = this.#runtime.nodes.getNode(node.id);
+    return isNode(running) ? running : node;
   }
 
   #sent({ msg, destination }: SendEvent): void {
@@ -213,6 +219,10 @@ class HookedRunTracker implements RunTracker {
       this.#runtime.log.warn(lostMessage(runId, entry, run.deadlineMs));
     this.#moved(runId);
   }
+}
+
+function isNode(value: unknown): value is TrackedNode {
+  return typeof value === 'object' && value !== null && 'id' in value && 'type' in value;
 }
 
 function runIdOf(msg: object): string | undefined {

@@ -6,7 +6,7 @@ import { runTracker } from '../nodes/run-tracker.ts';
 import type { RunTracker } from '../nodes/run-tracker-port.ts';
 import { Cleanup } from './cleanup.ts';
 import { encryptCredentials, readCredentials } from './credentials.ts';
-import { describeEntry, expectedNodes } from './flow-check.ts';
+import { describeEntry, expectedNodes } from './expected-nodes.ts';
 import { type GatedServer, listen, type RequestHandler } from './http-server.ts';
 import { FlowLog } from './log.ts';
 import { memoryStorage } from './memory-storage.ts';
@@ -31,7 +31,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<EmbeddedRun
   const nodeRed = loadNodeRed(userDir);
   const includes = neededSets(options.flows, { coreNodesDir: nodeRed.coreNodesDir, packageDir, userDir });
   const secret = randomBytes(32).toString('hex');
-  const log = new FlowLog(options.logger, options.debug ?? false);
+  const log = new FlowLog(options.logger, options.debug ?? false, userDir);
   const settings = {
     ...options.settings,
     ...headlessSettings(nodeRed.coreNodesDir, userDir, packageDir, includes),

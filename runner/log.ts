@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { NodeRedLogLine } from './node-red.ts';
 import type { LogLevel, LogLine } from './runtime.ts';
 
@@ -10,11 +11,13 @@ const INFO = 40;
 export class FlowLog {
   readonly #logger: (line: LogLine) => void;
   readonly #debug: boolean;
+  readonly #userDir: string;
   readonly #errors = new Map<string, string>();
 
-  constructor(logger: (line: LogLine) => void, debug: boolean) {
+  constructor(logger: (line: LogLine) => void, debug: boolean, userDir: string) {
     this.#logger = logger;
     this.#debug = debug;
+    this.#userDir = userDir;
   }
 
   /** An entry of Node-RED's setting `logging`. */
@@ -33,6 +36,7 @@ export class FlowLog {
   }
 
   #take(line: NodeRedLogLine): void {
+    if (this.#isMissingUserPackage(line.msg)) return;
     const { id, type, name } = line;
     const message = textOf(line.msg);
     const level = levelOf(line);
@@ -40,6 +44,13 @@ export class FlowLog {
     if (level === 'debug' && !this.#debug) return;
     const node = id === undefined || type === undefined ? undefined : { id, type, ...(name ? { name } : {}) };
     this.#logger({ level, message, ...(node === undefined ? {} : { node }) });
+  }
+
+  /** A user directory need not list packages; only Node-RED's editor would have written that file. */
+  #isMissingUserPackage(message: unknown): boolean {
+    if (!(message instanceof Error)) return false;
+    const { code, path: file } = message as NodeJS.ErrnoException;
+    return code === 'ENOENT' && file === path.join(this.#userDir, 'package.json');
   }
 }
 
