@@ -1,0 +1,69 @@
+import zlib from 'node:zlib';
+import { abortable } from '../bytes/abortable.ts';
+import { ByteCursor } from '../bytes/cursor.ts';
+import { mapOrdered, parallelBlocks } from '../bytes/parallel.ts';
+import type { ByteStream } from '../bytes/stream.ts';
+import { damaged, decodeError } from './decode-error.ts';
+import { GzipMembers, type MemberOptions, type OpenMember, type WholeMember } from './gzip-members.ts';
+import { ENGINE_CHUNK_BYTES, ZlibPass } from './zlib-pass.ts';
+
+/** What is given to an inflating engine at once, in bytes. */
+const INPUT_PIECE_BYTES = 256 * 1024;
+
+/**
+ * Decompresses a gzip file (RFC 1952): members that tell their length in parallel, others as they come.
+ * @throws BackupError `incomplete` when the file is cut off, `corrupt` when it is damaged, `aborted`
+ */
+export async function* decompressGzip(
+  input: ByteStream,
+  signal: AbortSignal,
+  options: MemberOptions,
+): AsyncGenerator<Buffer> {
+  const cursor = new ByteCursor(abortable(input, signal));
+  const members = new GzipMembers(cursor, options);
+  try {
+    for (;;) {
+      yield* mapOrdered(members.wholeMembers(), inflateWhole, { inFlight: parallelBlocks(), signal });
+      const open = members.pendingOpenMember();
+      if (open === undefined) return;
+      yield* inflateOpen(open, cursor, members, signal);
+    }
+  } finally {
+    await cursor.close();
+  }
+}
+
+function inflateWhole(member: WholeMember): Promise<Buffer> {
+  const { contentBytes, where } = member;
+  return new Promise((resolve, reject) => {
+    // One byte more than will come: the engine then sees in one step that it is done.
+    const options = {
+      chunkSize: Math.max(contentBytes + 1, zlib.constants.Z_MIN_CHUNK),
+      maxOutputLength: Math.max(contentBytes, 1),
+    };
+    zlib.gunzip(member.bytes, options, (error, content) => {
+      if (error) reject(decodeError(where, error));
+      else if (content.length === contentBytes) resolve(content);
+      else reject(damaged(`${where} holds ${content.length} bytes, its trailer says ${contentBytes}`));
+    });
+  });
+}
+
+async function* inflateOpen(
+  member: OpenMember,
+  cursor: ByteCursor,
+  members: GzipMembers,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  cursor.skip(member.headerBytes);
+  const engine = zlib.createInflateRaw({ chunkSize: ENGINE_CHUNK_BYTES });
+  const pass = new ZlibPass(engine, signal, (error) => decodeError(member.where, error));
+  const content = { bytes: 0, crc: 0 };
+  for await (const piece of pass.run(() => cursor.takeSome(INPUT_PIECE_BYTES))) {
+    content.bytes += piece.length;
+    content.crc = zlib.crc32(piece, content.crc);
+    yield piece;
+  }
+  cursor.unread(pass.unused);
+  await members.takeTrailer(member, content);
+}

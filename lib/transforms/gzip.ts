@@ -1,0 +1,47 @@
+import zlib from 'node:zlib';
+import { abortable } from '../bytes/abortable.ts';
+import { BlockPool } from '../bytes/block-pool.ts';
+import { mapOrdered, parallelBlocks } from '../bytes/parallel.ts';
+import { rechunk } from '../bytes/rechunk.ts';
+import { BLOCK_BYTES, type ByteStream } from '../bytes/stream.ts';
+import { BackupError } from '../errors.ts';
+import { encodeEnd, encodeMember, PLAIN_HEADER_BYTES, TRAILER_BYTES } from './gzip-format.ts';
+
+/** Worst case of deflate: 5 bytes for every stored stretch of 16 KiB, and room for header and trailer. */
+const OUTPUT_CHUNK_BYTES = BLOCK_BYTES + 5 * (BLOCK_BYTES / (16 * 1024)) + 256;
+
+/**
+ * Compresses to independent gzip members of 1 MiB of input, in parallel on the thread pool, each telling
+ * its length, and an empty member at the end. Any gunzip reads it as one file.
+ */
+export async function* compressGzip(
+  input: ByteStream,
+  level: number,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const inFlight = parallelBlocks();
+  const blocks = new BlockPool(BLOCK_BYTES, inFlight);
+  const work = async (block: Buffer) => {
+    const member = await compressBlock(block, level);
+    blocks.release(block);
+    return { member, contentBytes: block.length };
+  };
+  const end = { members: 0, contentBytes: 0, trailersCrc: 0 };
+  const members = mapOrdered(rechunk(abortable(input, signal), blocks), work, { inFlight, signal });
+  for await (const { member, contentBytes } of members) {
+    end.members += 1;
+    end.contentBytes += contentBytes;
+    end.trailersCrc = zlib.crc32(member.subarray(-TRAILER_BYTES), end.trailersCrc);
+    yield member;
+  }
+  yield encodeEnd(end);
+}
+
+function compressBlock(block: Buffer, level: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    zlib.gzip(block, { level, chunkSize: OUTPUT_CHUNK_BYTES }, (cause, gzipped) => {
+      if (cause) reject(new BackupError('internal', `gzip could not compress: ${cause.message}`, { cause }));
+      else resolve(encodeMember(gzipped.subarray(PLAIN_HEADER_BYTES)));
+    });
+  });
+}

@@ -1,0 +1,134 @@
+import zlib from 'node:zlib';
+import { abortable } from '../bytes/abortable.ts';
+import { BlockPool } from '../bytes/block-pool.ts';
+import { mapOrdered, parallelBlocks } from '../bytes/parallel.ts';
+import { rechunk } from '../bytes/rechunk.ts';
+import { BLOCK_BYTES, type ByteStream } from '../bytes/stream.ts';
+import { BackupError } from '../errors.ts';
+import { CHECKSUM_BYTES } from './zstd-format.ts';
+import { SeekTableWriter } from './zstd-seek-table.ts';
+
+/** Room for the output of several typical blocks; at least twice the worst case of one. */
+const OUTPUT_CHUNK_BYTES = 2 * (BLOCK_BYTES + (BLOCK_BYTES >>> 8) + 512);
+
+/**
+ * Compresses to a file of independent zstd frames of 1 MiB of input, in parallel on the thread pool, each
+ * with its content size and checksum, and a seek table at the end. Any zstd tool reads it as one file.
+ * Empty input becomes one empty frame.
+ */
+export async function* compressZstd(
+  input: ByteStream,
+  level: number,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const inFlight = parallelBlocks();
+  const blocks = new BlockPool(BLOCK_BYTES, inFlight);
+  const compressors = new FrameCompressors(level);
+  const table = new SeekTableWriter();
+  const compressBlock = async (block: Buffer): Promise<Frame> => {
+    const pieces = await compressors.compress(block);
+    blocks.release(block);
+    return { pieces, contentBytes: block.length };
+  };
+  try {
+    const frames = mapOrdered(rechunk(abortable(input, signal), blocks), compressBlock, { inFlight, signal });
+    for await (const frame of frames) {
+      table.add(entryOf(frame));
+      yield* frame.pieces;
+    }
+    if (table.frames === 0) {
+      const empty = await compressBlock(Buffer.alloc(0));
+      table.add(entryOf(empty));
+      yield* empty.pieces;
+    }
+    yield* table.encode();
+  } finally {
+    compressors.close();
+  }
+}
+
+interface Frame {
+  /** The frame as the engine gave it: in one piece, or in two. */
+  readonly pieces: readonly Buffer[];
+  readonly contentBytes: number;
+}
+
+function entryOf(frame: Frame) {
+  const compressedBytes = frame.pieces.reduce((bytes, piece) => bytes + piece.length, 0);
+  const checksum = Buffer.concat(frame.pieces.map((piece) => piece.subarray(-CHECKSUM_BYTES)));
+  return {
+    compressedBytes,
+    contentBytes: frame.contentBytes,
+    checksum: checksum.readUInt32LE(checksum.length - CHECKSUM_BYTES),
+  };
+}
+
+/**
+ * Engines that are used again for one block after the other, since setting one up costs a tenth of
+ * compressing a block. There are as many as blocks in flight.
+ */
+class FrameCompressors {
+  readonly #level: number;
+  readonly #all: FrameCompressor[] = [];
+  readonly #free: FrameCompressor[] = [];
+
+  constructor(level: number) {
+    this.#level = level;
+  }
+
+  async compress(block: Buffer): Promise<Buffer[]> {
+    const compressor = this.#free.pop() ?? this.#add();
+    const frame = await compressor.compress(block);
+    this.#free.push(compressor);
+    return frame;
+  }
+
+  close(): void {
+    for (const compressor of this.#all) compressor.close();
+  }
+
+  #add(): FrameCompressor {
+    const compressor = new FrameCompressor(this.#level);
+    this.#all.push(compressor);
+    return compressor;
+  }
+}
+
+/** Turns each block into one complete frame. */
+class FrameCompressor {
+  readonly #engine: zlib.ZstdCompress;
+  #pieces: Buffer[] = [];
+  #reject: ((error: Error) => void) | undefined;
+
+  constructor(level: number) {
+    const { constants } = zlib;
+    this.#engine = zlib.createZstdCompress({
+      // Ends a frame with every write; the frame then also tells the size of its content.
+      flush: constants.ZSTD_e_end,
+      chunkSize: OUTPUT_CHUNK_BYTES,
+      params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 },
+    });
+    this.#engine.on('data', (piece: Buffer) => this.#pieces.push(piece));
+    this.#engine.on('error', (error) => this.#reject?.(error));
+  }
+
+  compress(block: Buffer): Promise<Buffer[]> {
+    return new Promise((resolve, reject) => {
+      const fail = (cause: Error) => {
+        reject(new BackupError('internal', `zstd could not compress: ${cause.message}`, { cause }));
+      };
+      this.#reject = fail;
+      this.#engine.write(block, (error) => {
+        if (error) return fail(error);
+        // Whatever is still buffered goes through the 'data' listener now.
+        while (this.#engine.read() !== null);
+        resolve(this.#pieces);
+        this.#pieces = [];
+      });
+    });
+  }
+
+  close(): void {
+    this.#engine.destroy();
+  }
+}
