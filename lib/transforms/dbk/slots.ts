@@ -1,5 +1,6 @@
 import { hkdfSync } from 'node:crypto';
 import { BackupError } from '../../errors.ts';
+import { KEY_ID } from '../../keys/fields.ts';
 import { SCRYPT_SALT_BYTES, type ScryptParameters, scryptProblem } from '../../keys/scrypt.ts';
 import { KEY_BYTES, NONCE_BYTES, TAG_BYTES, unwrap, wrap } from '../../keys/wrapping.ts';
 
@@ -26,7 +27,6 @@ export const SLOT_PREFIX_BYTES = 3;
 const TYPE_VAULT = 1;
 const TYPE_PASSPHRASE = 2;
 const SEAL_BYTES = NONCE_BYTES + KEY_BYTES + TAG_BYTES;
-const KEY_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const WRAP_INFO = 'dbackup-dbk-v1 wrap';
 
 /**
