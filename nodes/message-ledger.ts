@@ -90,9 +90,13 @@ export class MessageLedger {
     return this.#end(this.#find(msg, node, 'node', (entry) => !entry.reports));
   }
 
-  /** The node has reported that its work on the message is over. */
+  /**
+   * The node has reported that its work on the message is over. When it was handed the same object twice and
+   * joined with one, the report is of the other: the one that joined is held until the run is over.
+   */
   completed(node: TrackedNode, msg: object): string | undefined {
-    return this.#end(this.#find(msg, node, 'node'));
+    const unjoined = this.#find(msg, node, 'node', (entry) => !entry.joined);
+    return this.#end(unjoined ?? this.#find(msg, node, 'node'));
   }
 
   /** The message waits inside a destination for the run's end and holds nothing up any more. */

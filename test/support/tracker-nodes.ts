@@ -5,6 +5,8 @@ import { runTracker, type TrackedRuntime } from '../../nodes/run-tracker.ts';
 /** A run as the stub engine of these nodes sees it. */
 export interface StubRun {
   readonly id: string;
+  /** Id of the source node that opened it. */
+  readonly source: string;
   /** For each destination that joined: the nodes that its message passed, itself last. */
   readonly joined: string[];
   /** How often the tracker sealed it, and what had joined at the first time. */
@@ -27,9 +29,9 @@ export class StubEngine {
   readonly sunk: string[] = [];
   readonly #commits = new Map<string, PromiseWithResolvers<void>>();
 
-  open(): StubRun {
+  open(source: string): StubRun {
     const id = `run-${this.runs.length + 1}`;
-    const run: StubRun = { id, joined: [], seals: 0, joinedAtSeal: [], late: [], sealedAt: 0 };
+    const run: StubRun = { id, source, joined: [], seals: 0, joinedAtSeal: [], late: [], sealedAt: 0 };
     this.runs.push(run);
     this.#commits.set(id, Promise.withResolvers());
     return run;
@@ -74,7 +76,7 @@ export default function register(RED: Omit<NodeAPI, 'hooks'> & TrackedRuntime): 
 
   define(RED, 'test-source', (node) => {
     node.on('input', (msg: Travelling, send: Send, done: Done) => {
-      const run = engine.open();
+      const run = engine.open(node.id);
       const { deadlineMs } = engine;
       tracker.follow(run.id, { id: node.id, type: node.type }, msg, {
         seal: () => engine.seal(run),
