@@ -103,7 +103,7 @@ function listen(RED: RuntimeApi, node: Node, behaviour: NodeBehaviour | BackupEr
       (thrown: unknown) => {
         const error = toBackupError(thrown);
         showFailure(RED, node, error);
-        done(error);
+        fail(RED, node, error, message, done);
       },
     );
   });
@@ -116,7 +116,25 @@ async function handle(
   message: BackupMessage,
 ): Promise<void> {
   if (behaviour instanceof BackupError) throw behaviour;
-  await behaviour.onInput?.(message, delivery(RED, node));
+  const { deploys } = backupRuntime(RED);
+  const waiting: (Promise<void> | undefined)[] = [];
+  const deliver: Deliver = (sent) => {
+    waiting.push(deploys.afterDeploy(() => sendAs(RED, node, sent)));
+  };
+  await behaviour.onInput?.(message, deliver);
+  await Promise.all(waiting);
+}
+
+/** Reports through the node that bears the id now: the Catch nodes around a replaced node are gone with it. */
+function fail(RED: RuntimeApi, node: Node, error: BackupError, message: NodeMessage, done: Done): void {
+  const report = () => {
+    const bearer = RED.nodes.getNode(node.id);
+    if (bearer === node) return done(error);
+    if (bearer) bearer.error(error, message);
+    else RED.log.error(`${describe(node)} was removed, and failed: ${error.message}`);
+    done();
+  };
+  backupRuntime(RED).deploys.afterDeploy(report);
 }
 
 function showFailure(RED: RuntimeApi, node: Node, error: BackupError): void {
@@ -127,10 +145,12 @@ function showFailure(RED: RuntimeApi, node: Node, error: BackupError): void {
  * Sends through the node that bears the id now. While a backup runs, a deploy may have replaced the node
  * that waits for it; without a successor there is nobody to send to.
  */
-function delivery(RED: RuntimeApi, node: Node): Deliver {
-  return (message) => {
-    const bearer = RED.nodes.getNode(node.id);
-    if (bearer) bearer.send(message);
-    else RED.log.warn(`[${node.type}:${node.name || node.id}] was removed, its result is sent to nobody`);
-  };
+function sendAs(RED: RuntimeApi, node: Node, message: BackupMessage): void {
+  const bearer = RED.nodes.getNode(node.id);
+  if (bearer) bearer.send(message);
+  else RED.log.warn(`${describe(node)} was removed, its result is sent to nobody`);
+}
+
+function describe({ id, type, name }: Node): string {
+  return `[${type}:${name || id}]`;
 }

@@ -3,6 +3,7 @@ import { BackupEngine } from '../lib/engine/backup-engine.ts';
 import { BackupError } from '../lib/errors.ts';
 import type { RunJournal } from '../lib/runs/journal.ts';
 import { openStore, type Store } from '../lib/store/store.ts';
+import { DeployWindow } from './deploy-window.ts';
 import { dataDirectory, type PackageSettings, readPackageSettings } from './package-settings.ts';
 import { RunReports } from './run-reports.ts';
 import { runTracker, type TrackedRuntime } from './run-tracker.ts';
@@ -18,6 +19,8 @@ export interface BackupRuntime {
   readonly engine: BackupEngine;
   readonly tracker: RunTracker;
   readonly board: StatusBoard;
+  /** Results that come while a deploy replaces nodes wait here for the new ones. */
+  readonly deploys: DeployWindow;
   readonly reports: RunReports;
   /** Folder of the history and the key vault. */
   readonly dataDir: string;
@@ -80,18 +83,21 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   const show = (nodeId: string, status: NodeStatus) => RED.nodes.getNode(nodeId)?.status(status);
   const board = new StatusBoard(engine.events, show, text);
   const reports = new RunReports(engine.events, RED);
+  const deploys = new DeployWindow(RED.events);
   let ended: Promise<void> | undefined;
   const end = async (reason: string) => {
     forget();
     closing.abort(new BackupError('aborted', reason));
     await engine.shutdown(reason);
     board.close();
+    deploys.dispose();
     await (await opened?.catch(() => undefined))?.close();
   };
   return {
     engine,
     tracker: runTracker(RED),
     board,
+    deploys,
     reports,
     dataDir,
     settings,
