@@ -15,7 +15,7 @@ export const IDENTITY_FILE = 'age-identities.txt';
 export const GUIDE_FILE = 'README.md';
 
 /** The decryptor beside this file, in the sources as in the built package. */
-const DECRYPTOR = new URL(`./recovery/${DECRYPTOR_FILE}`, import.meta.url);
+export const DECRYPTOR = new URL(`./recovery/${DECRYPTOR_FILE}`, import.meta.url);
 
 export interface RecoveryKitRequest {
   /** Folder of the kit; made when it is not there. */

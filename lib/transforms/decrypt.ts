@@ -60,16 +60,17 @@ export function encryptUndoCommand(record: EncryptRecord): UndoCommand {
   return record.format === 'age' ? ageCommand(record.key) : dbkCommand(record.key);
 }
 
+/** Redirected, because `age -o` makes no file when the content is empty. */
 function ageCommand(key: EncryptRecord['key']): UndoCommand {
   if (key.type !== 'age') {
     const advice = '`age` asks for the passphrase that the backup was encrypted with.';
-    return { tool: 'age', advice, command: (input, output) => `age -d -o ${output} ${input}` };
+    return { tool: 'age', advice, command: (input, output) => `age -d ${input} > ${output}` };
   }
   const recipients = key.recipients.map((recipient) => `\`${shortened(recipient)}\``).join(' or ');
   return {
     tool: 'age',
     advice: `Put the identity (secret key) of the age recipient ${recipients} into \`age-identities.txt\`.`,
-    command: (input, output) => `age -d -i age-identities.txt -o ${output} ${input}`,
+    command: (input, output) => `age -d -i age-identities.txt ${input} > ${output}`,
   };
 }
 
