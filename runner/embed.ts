@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import type { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { BackupError } from '../lib/errors.ts';
 import { runTracker } from '../nodes/run-tracker.ts';
 import type { RunTracker } from '../nodes/run-tracker-port.ts';
+import { existingRuntime } from '../nodes/runtime.ts';
 import { Cleanup } from './cleanup.ts';
 import { encryptCredentials, readCredentials } from './credentials.ts';
 import { describeEntry, expectedNodes } from './expected-nodes.ts';
@@ -71,6 +73,10 @@ class Embedded implements EmbeddedRuntime {
     return this.#tracker;
   }
 
+  get events(): EventEmitter {
+    return this.#nodeRed.runtime.events;
+  }
+
   get url(): string | undefined {
     return this.#gate?.url;
   }
@@ -115,8 +121,9 @@ class Embedded implements EmbeddedRuntime {
     assertAllRun(runtime, flows, this.#log);
   }
 
-  stop(): Promise<void> {
-    return this.#cleanup.run();
+  async stop(reason = 'the runner ends'): Promise<void> {
+    await existingRuntime(this)?.shutdown(reason);
+    await this.#cleanup.run();
   }
 
   #httpNodes(root: string): RequestHandler {

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import type { RunTracker } from '../nodes/run-tracker-port.ts';
 
 /** One entry of an exported flow: a tab, a subflow, a group or a node. */
@@ -56,6 +57,8 @@ export interface RuntimeOptions {
 
 export interface EmbeddedRuntime {
   readonly tracker: RunTracker;
+  /** Node-RED's event emitter; it identifies the runtime to `existingRuntime`. */
+  readonly events: EventEmitter;
   /** Where HTTP In nodes are served, when `http` was given: `http://127.0.0.1:1880`. */
   readonly url: string | undefined;
   /**
@@ -65,6 +68,9 @@ export interface EmbeddedRuntime {
   fire(nodeId: string, message?: Record<string, unknown>): void;
   /** Replaces the running flow, as the editor's Deploy does; resolves when the new flow has started. */
   deploy(flows: readonly FlowEntry[], type: 'full' | 'flows' | 'nodes'): Promise<void>;
-  /** Closes the flow (nodes have 15 s) and the HTTP port. Safe to call twice. */
-  stop(): Promise<void>;
+  /**
+   * Cancels the backups that run and waits until they are cleaned up, then closes the flow (nodes have 15 s)
+   * and the HTTP port. Safe to call twice.
+   */
+  stop(reason?: string): Promise<void>;
 }
