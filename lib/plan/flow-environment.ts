@@ -1,4 +1,4 @@
-import type { EnvEntry, FlowNode } from './flow-file.ts';
+import { type EnvEntry, envOf, type FlowNode } from './flow-file.ts';
 
 /** What a `${NAME}` stands for before the flow runs. */
 export type Resolved =
@@ -44,7 +44,7 @@ export class FlowEnvironment {
 
   #fromScopes(scopes: readonly FlowNode[], node: FlowNode, name: string): Resolved | undefined {
     for (const scope of scopes) {
-      const entry = scope.env?.find((candidate) => candidate.name === name);
+      const entry = envOf(scope).find((candidate) => candidate.name === name);
       if (entry === undefined) continue;
       // A subflow's value may differ for each instance.
       if (scope.type === 'subflow') return LATER;
@@ -58,7 +58,7 @@ export class FlowEnvironment {
   #fromInstances(template: FlowNode, name: string): Resolved | undefined {
     for (const instance of this.#nodes.values()) {
       if (instance.type !== `subflow:${template.id}`) continue;
-      if (instance.env?.some((entry) => entry.name === name)) return LATER;
+      if (envOf(instance).some((entry) => entry.name === name)) return LATER;
       if (this.#fromScopes(this.#scopesOf(instance), instance, name) !== undefined) return LATER;
     }
     return undefined;
@@ -101,7 +101,7 @@ export class FlowEnvironment {
   #indirect(entry: EnvEntry, node: FlowNode): Resolved {
     const name = variableIn(String(entry.value)) ?? String(entry.value);
     if (name === entry.name) return this.#fromProcess(name);
-    const known = this.#scopesOf(node).some((scope) => scope.env?.some((other) => other.name === name));
+    const known = this.#scopesOf(node).some((scope) => envOf(scope).some((other) => other.name === name));
     return known ? LATER : this.#fromProcess(name);
   }
 }

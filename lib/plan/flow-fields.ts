@@ -103,7 +103,7 @@ function checkReference(
   const found = nodes.find((other) => other.id === id);
   if (found === undefined) return problem(`the ${reference.type} node ${String(id)} is not in the flow`);
   if (found.type !== reference.type) return problem(`${nodeLabel(found)} is no ${reference.type}`);
-  return found.d ? problem(`${nodeLabel(found)} is disabled`) : [];
+  return found.d === true ? problem(`${nodeLabel(found)} is disabled`) : [];
 }
 
 function fieldProblem(

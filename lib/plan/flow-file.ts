@@ -1,35 +1,31 @@
 import { z } from 'zod';
 import { BackupError } from '../errors.ts';
 
-/** A value of a group's, tab's or subflow's environment table. */
-export const envEntry = z.looseObject({ name: z.string(), value: z.unknown(), type: z.string().optional() });
+const envTable = z.array(
+  z.looseObject({ name: z.string(), value: z.unknown(), type: z.string().optional() }),
+);
+const wireTable = z.array(z.array(z.string()));
+const linkList = z.array(z.string());
+const subflowPorts = z.array(
+  z.looseObject({ wires: z.array(z.looseObject({ id: z.string() })).default([]) }),
+);
 
-const subflowPort = z.looseObject({
-  wires: z.array(z.looseObject({ id: z.string(), port: z.number().optional() })).default([]),
-});
-
-/** One entry of an exported flow: a node, config node, tab, group or subflow, as Node-RED writes it. */
+/**
+ * One entry of an exported flow: a node, config node, tab, group or subflow, with all that Node-RED wrote.
+ * Only what every entry has is checked: other properties mean what each node type wants them to.
+ */
 const flowNode = z.looseObject({
   id: z.string().min(1),
   type: z.string().min(1),
-  name: z.string().optional().catch(undefined),
   /** Tab or subflow that it is on. */
   z: z.string().exactOptional(),
   /** Group that it is in. */
   g: z.string().exactOptional(),
-  /** Disabled node. */
-  d: z.boolean().optional(),
-  /** Disabled tab. */
-  disabled: z.boolean().optional(),
-  wires: z.array(z.array(z.string())).optional().catch(undefined),
-  links: z.array(z.string()).optional().catch(undefined),
-  env: z.array(envEntry).optional().catch(undefined),
-  in: z.array(subflowPort).optional().catch(undefined),
-  out: z.array(subflowPort).optional().catch(undefined),
 });
 
 export type FlowNode = z.infer<typeof flowNode>;
-export type EnvEntry = z.infer<typeof envEntry>;
+export type EnvEntry = z.infer<typeof envTable>[number];
+export type SubflowPort = z.infer<typeof subflowPorts>[number];
 
 /**
  * Reads an exported flow: the array that the editor's export writes, or the `{flows: […]}` of its API.
@@ -69,11 +65,41 @@ function parseNode(entry: unknown, index: number, where: string): FlowNode {
 
 /** The nodes that would run: without disabled nodes and without those on disabled tabs. */
 export function enabledNodes(nodes: readonly FlowNode[]): FlowNode[] {
-  const off = new Set(nodes.filter((node) => node.type === 'tab' && node.disabled).map((tab) => tab.id));
-  return nodes.filter((node) => !node.d && !(node.z !== undefined && off.has(node.z)) && !off.has(node.id));
+  const off = new Set(
+    nodes.filter((node) => node.type === 'tab' && node.disabled === true).map(({ id }) => id),
+  );
+  return nodes.filter(
+    (node) => node.d !== true && !off.has(node.id) && !(node.z !== undefined && off.has(node.z)),
+  );
+}
+
+/** Ids that each output of the node is wired to. */
+export function wiresOf(node: FlowNode): readonly (readonly string[])[] {
+  return wireTable.safeParse(node.wires).data ?? [];
+}
+
+/** Ids that a link node is linked with. */
+export function linksOf(node: FlowNode): readonly string[] {
+  return linkList.safeParse(node.links).data ?? [];
+}
+
+/** The environment table of a tab, group, subflow, subflow instance or global config node. */
+export function envOf(node: FlowNode): readonly EnvEntry[] {
+  return envTable.safeParse(node.env).data ?? [];
+}
+
+/** The inputs or outputs of a subflow. */
+export function portsOf(subflow: FlowNode, side: 'in' | 'out'): readonly SubflowPort[] {
+  return subflowPorts.safeParse(subflow[side]).data ?? [];
+}
+
+/** The name that a person gave the node, undefined without one. */
+export function nameOf(node: FlowNode): string | undefined {
+  return typeof node.name === 'string' && node.name !== '' ? node.name : undefined;
 }
 
 /** How a person finds a node: its name where it has one. */
 export function nodeLabel(node: FlowNode): string {
-  return node.name ? `"${node.name}" (${node.type} ${node.id})` : `${node.type} ${node.id}`;
+  const name = nameOf(node);
+  return name === undefined ? `${node.type} ${node.id}` : `"${name}" (${node.type} ${node.id})`;
 }

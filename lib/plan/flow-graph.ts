@@ -1,4 +1,4 @@
-import type { FlowNode } from './flow-file.ts';
+import { type FlowNode, linksOf, portsOf, wiresOf } from './flow-file.ts';
 
 /** A wire or link that leads to a node that the flow does not have. */
 export interface DanglingWire {
@@ -57,29 +57,29 @@ export class FlowGraph {
   #connectNode(node: FlowNode): void {
     const subflow = this.#templateOf(node);
     if (subflow !== undefined) {
-      for (const port of subflow.in ?? []) for (const wire of port.wires) this.#connect(node, wire.id);
+      for (const port of portsOf(subflow, 'in')) for (const wire of port.wires) this.#connect(node, wire.id);
       return;
     }
     if (node.type === 'link in') {
-      for (const from of node.links ?? []) this.#connectLink(node, from);
-      this.#connectAll(node, node.wires);
+      for (const from of linksOf(node)) this.#connectLink(node, from);
+      this.#connectAll(node, wiresOf(node));
     } else if (node.type === 'link out') {
       if (node.mode === 'return') this.#connectReturns(node);
-      else this.#connectAll(node, [node.links ?? []]);
+      else this.#connectAll(node, [linksOf(node)]);
     } else {
       if (node.type === 'link call') this.#connectCall(node);
-      this.#connectAll(node, node.wires);
+      this.#connectAll(node, wiresOf(node));
     }
   }
 
   /** What leaves a subflow's output goes where each instance's output is wired to. */
   #connectTemplate(template: FlowNode): void {
     const instances = [...this.#nodes.values()].filter((node) => node.type === `subflow:${template.id}`);
-    for (const [index, port] of (template.out ?? []).entries()) {
+    for (const [index, port] of portsOf(template, 'out').entries()) {
       for (const wire of port.wires) {
         for (const instance of instances) {
           const from = wire.id === template.id ? instance : this.#nodes.get(wire.id);
-          if (from !== undefined) this.#connectAll(from, [instance.wires?.[index] ?? []]);
+          if (from !== undefined) this.#connectAll(from, [wiresOf(instance)[index] ?? []]);
         }
       }
     }
@@ -97,13 +97,13 @@ export class FlowGraph {
 
   #connectCall(call: FlowNode): void {
     const every = [...this.#nodes.values()].filter((node) => node.type === 'link in');
-    const targets = call.linkType === 'dynamic' ? every.map((node) => node.id) : (call.links ?? []);
+    const targets = call.linkType === 'dynamic' ? every.map((node) => node.id) : linksOf(call);
     this.#connectAll(call, [targets]);
   }
 
   #connectReturns(out: FlowNode): void {
     for (const node of this.#nodes.values()) {
-      if (node.type === 'link call') this.#connectAll(out, node.wires);
+      if (node.type === 'link call') this.#connectAll(out, wiresOf(node));
     }
   }
 
@@ -117,8 +117,8 @@ export class FlowGraph {
     }
   }
 
-  #connectAll(from: FlowNode, wires: readonly (readonly string[])[] | undefined): void {
-    for (const output of wires ?? []) for (const to of output) this.#connect(from, to);
+  #connectAll(from: FlowNode, wires: readonly (readonly string[])[]): void {
+    for (const output of wires) for (const to of output) this.#connect(from, to);
   }
 
   #connect(from: FlowNode, to: string): void {

@@ -47,6 +47,7 @@ export type FlowProblemCode =
   | 'invalid-field'
   | 'unresolved-variable'
   | 'missing-config'
+  | 'missing-secret'
   | 'dangling-wire'
   | 'loop'
   | 'no-source'

@@ -1,0 +1,52 @@
+import { findArtifact } from '../../lib/backupset/reader.ts';
+import { restoreArtifact } from '../../lib/restore/restore.ts';
+import { openRestoreTarget } from '../../lib/restore/targets.ts';
+import { formatBytes } from '../../nodes/status/quantities.ts';
+import type { CommandBody } from '../command.ts';
+import { EXIT } from '../exit-codes.ts';
+import { printable } from '../format.ts';
+import { type KeyOptions, keyRing } from '../key-options.ts';
+import { createMeter } from '../report/meter.ts';
+import { openPlace, type StorageOptions } from '../storage-options.ts';
+import { findSet } from '../stored-sets.ts';
+
+export interface RestoreInput extends StorageOptions, KeyOptions {
+  readonly set: string;
+  readonly job?: string;
+  /** May be left out when the set holds one only. */
+  readonly database?: string;
+  readonly to: string;
+  readonly overwrite?: boolean;
+  readonly safetyCopy: boolean;
+  readonly json?: boolean;
+}
+
+/** Puts one database of a set back. */
+export const restore: CommandBody<RestoreInput> = async (input, { output, signal, env }) => {
+  const place = await openPlace(input, env);
+  const set = await findSet(place, { set: input.set, job: input.job, signal });
+  const artifact = findArtifact(set, input.database);
+  const target = openRestoreTarget(artifact, {
+    to: input.to,
+    overwrite: input.overwrite ? 'replace' : 'refuse',
+    safetyCopy: input.safetyCopy,
+  });
+  const keys = await keyRing(input, env);
+  const total = artifact.raw.bytes;
+  const meter = await createMeter('restoring');
+  const onBytes = (done: number) => meter.update(done, total);
+  const report = await restoreArtifact({ set, artifact, target, keys, signal, onBytes }).finally(meter.stop);
+  if (input.json) {
+    output.json({ set: set.path, database: artifact.database, bytes: total, ...report });
+    return EXIT.ok;
+  }
+  output.print(
+    printable(`${artifact.database} of ${set.path} restored to ${report.target} (${formatBytes(total)})`),
+  );
+  output.print(printable(`Checked: ${report.proof.statement}`));
+  for (const warning of report.proof.warnings) output.note(printable(`warning: ${warning}`));
+  if (report.safetyCopy !== undefined) {
+    output.print(printable(`The previous content was kept in ${report.safetyCopy}`));
+  }
+  return EXIT.ok;
+};

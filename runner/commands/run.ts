@@ -1,0 +1,106 @@
+import { orAbort } from '../../lib/abort.ts';
+import type { RunResult } from '../../lib/engine/outcome.ts';
+import { BackupError, throwIfAborted, toBackupError } from '../../lib/errors.ts';
+import { backupTriggers, chooseTrigger, withoutSchedules } from '../../lib/plan/flow-triggers.ts';
+import { backupNodeTypes } from '../../nodes/schemas.ts';
+import type { CommandBody, CommandContext } from '../command.ts';
+import { parseDuration } from '../duration.ts';
+import type { ExitCode } from '../exit-codes.ts';
+import type { FlowInput, FlowOptions } from '../flow-input.ts';
+import { type FlowSession, openSession } from '../flow-session.ts';
+import { createReport, type ReportOptions } from '../report/create-report.ts';
+import type { RunReport } from '../report/run-report.ts';
+import { exitCodeOfRun } from '../run-outcome.ts';
+import type { LogLine } from '../runtime.ts';
+
+export interface RunInput extends FlowOptions, ReportOptions {
+  readonly flow: string;
+  /** Id or name of the inject node that starts the backup. */
+  readonly trigger?: string;
+  /** Longest time for all of it: `6h`. */
+  readonly deadline?: string;
+}
+
+interface Attempt {
+  readonly exitCode: ExitCode;
+  readonly results: readonly RunResult[];
+  readonly nodeErrors: readonly LogLine[];
+}
+
+/** Runs a flow's backup once: fires its inject node and waits until everything that follows has ended. */
+export const run: CommandBody<RunInput> = async (input, context) => {
+  const began = performance.now();
+  const report = createReport(input, context.output);
+  const attempt = await runOnce(input, report, context);
+  const exitCode = context.stopCode() ?? attempt.exitCode;
+  report.ended({ ...attempt, exitCode, elapsedMs: performance.now() - began });
+  return exitCode;
+};
+
+async function runOnce(input: RunInput, report: RunReport, context: CommandContext): Promise<Attempt> {
+  const limit = deadlineSignal(input.deadline);
+  let trigger = '';
+  const prepare = ({ nodes }: FlowInput) => {
+    const triggers = backupTriggers(nodes, backupNodeTypes);
+    trigger = chooseTrigger(triggers, input.trigger).id;
+    return withoutSchedules(nodes, triggers);
+  };
+  const session = await openSession({ ...input, countMessages: true, prepare }, report, context.env);
+  if (typeof session === 'number') return { exitCode: session, results: [], nodeErrors: [] };
+  const results: RunResult[] = [];
+  session.backup?.engine.events.on('finished', (result) => results.push(result));
+  const signal = AbortSignal.any([context.signal, limit]);
+  const stopped = await runToEnd(session, trigger, signal);
+  if (stopped !== undefined) report.failed(stopped);
+  else if (results.length === 0) report.failed(nothingRan());
+  const { nodeErrors } = session;
+  const states = results.map(({ state }) => state);
+  const deadlinePassed = limit.aborted;
+  const exitCode = exitCodeOfRun({ states, nodeErrors: nodeErrors.length, deadlinePassed });
+  return { exitCode, results, nodeErrors };
+}
+
+/** @returns why it was stopped, when it was */
+async function runToEnd(
+  session: FlowSession,
+  trigger: string,
+  signal: AbortSignal,
+): Promise<BackupError | undefined> {
+  try {
+    throwIfAborted(signal);
+    session.runtime.fire(trigger);
+    await orAbort(flowIdle(session), signal);
+    await session.close('The flow has ended');
+    return undefined;
+  } catch (thrown) {
+    const error = toBackupError(thrown);
+    await session.close(error.message);
+    return error;
+  }
+}
+
+/** Resolves when no message is under way and no run is active: a run's end sends messages on. */
+async function flowIdle({ runtime, backup }: FlowSession): Promise<void> {
+  do {
+    await runtime.tracker.idle();
+    await backup?.engine.idle();
+    await runtime.tracker.idle();
+  } while ((backup?.engine.activeRuns().length ?? 0) > 0);
+}
+
+/** A signal that aborts when the time is over; one that never does without a time. */
+function deadlineSignal(time: string | undefined): AbortSignal {
+  const controller = new AbortController();
+  if (time !== undefined) {
+    const reason = new BackupError('aborted', `The deadline of ${time} has passed`);
+    setTimeout(() => controller.abort(reason), parseDuration(time)).unref();
+  }
+  return controller.signal;
+}
+
+function nothingRan(): BackupError {
+  return new BackupError(
+    'incomplete',
+    'No backup ran: the message of the inject node came to no source. Look for a node on the way that drops it',
+  );
+}

@@ -1,0 +1,76 @@
+import { isStored, type Manifest, type StoredArtifact } from '../../lib/backupset/manifest.ts';
+import type { StepRecord } from '../../lib/transforms/records.ts';
+import { formatBytes } from '../../nodes/status/quantities.ts';
+import type { CommandBody } from '../command.ts';
+import { EXIT } from '../exit-codes.ts';
+import { formatTime, printable } from '../format.ts';
+import { openPlace, type StorageOptions } from '../storage-options.ts';
+import { findSet } from '../stored-sets.ts';
+
+export interface ShowInput extends StorageOptions {
+  readonly set: string;
+  readonly job?: string;
+  readonly json?: boolean;
+}
+
+/** Shows what a set holds: for people, or the manifest as it is. */
+export const show: CommandBody<ShowInput> = async (input, { output, signal, env }) => {
+  const place = await openPlace(input, env);
+  const set = await findSet(place, { set: input.set, job: input.job, signal });
+  if (input.json) output.json(set.manifest);
+  else output.print(describeManifest(set.manifest, `${place.driver.describe()}/${set.path}`));
+  return EXIT.ok;
+};
+
+function describeManifest(manifest: Manifest, where: string): string {
+  const lines = [
+    `Set        ${manifest.set} (${manifest.status})`,
+    `Job        ${manifest.job}`,
+    `Stored at  ${where}`,
+    `Started    ${formatTime(manifest.startedAt)}`,
+    `Finished   ${formatTime(manifest.finishedAt)}`,
+    `Host       ${manifest.host}`,
+    `Run        ${manifest.runId}`,
+    `Written by ${manifest.product.name} ${manifest.product.version}`,
+    ...manifest.artifacts.flatMap((artifact) => [
+      '',
+      `Database   ${artifact.database}`,
+      `Origin     ${artifact.origin} (${artifact.source})`,
+      ...(isStored(artifact) ? describeStored(artifact) : [`FAILED     ${artifact.error.message}`]),
+    ]),
+  ];
+  return lines.map(printable).join('\n');
+}
+
+function describeStored(artifact: StoredArtifact): string[] {
+  return [
+    `File       ${artifact.file}`,
+    `Stored     ${formatBytes(artifact.stored.bytes)}, SHA-256 ${artifact.stored.sha256}`,
+    `Raw        ${formatBytes(artifact.raw.bytes)} ${artifact.format} ${artifact.engineVersion}, SHA-256 ${artifact.raw.sha256}`,
+    `Steps      ${artifact.steps.map(describeStep).join(', ') || 'none'}`,
+    `Proof      ${artifact.proof.statement}`,
+    ...artifact.warnings.map((warning) => `Warning    ${warning}`),
+  ];
+}
+
+function describeStep(step: StepRecord): string {
+  switch (step.kind) {
+    case 'compress':
+      return `${step.algorithm} level ${step.level}`;
+    case 'checksum':
+      return `${step.algorithm} ${step.digest}`;
+    case 'encrypt':
+      return `encrypted (${step.format}, ${describeKey(step.key)})`;
+  }
+}
+
+function describeKey(key: Extract<StepRecord, { kind: 'encrypt' }>['key']): string {
+  switch (key.type) {
+    case 'vault':
+      return `vault key ${key.id} version ${key.version}`;
+    case 'passphrase':
+      return 'passphrase';
+    case 'age':
+      return `for ${key.recipients.join(' and ')}`;
+  }
+}

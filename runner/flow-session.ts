@@ -1,0 +1,104 @@
+import { toBackupError } from '../lib/errors.ts';
+import type { FlowNode } from '../lib/plan/flow-file.ts';
+import { type BackupRuntime, existingRuntime } from '../nodes/runtime.ts';
+import { startRuntime } from './embed.ts';
+import { EXIT, type ExitCode, startExitCodeOf } from './exit-codes.ts';
+import { dataDirectory, type FlowInput, type FlowOptions, readFlow, userDirectory } from './flow-input.ts';
+import { validateFlow } from './flow-validation.ts';
+import { loadNodeRed } from './node-red.ts';
+import type { RunReport } from './report/run-report.ts';
+import type { EmbeddedRuntime, LogLine } from './runtime.ts';
+
+export interface SessionOptions extends FlowOptions {
+  readonly flow: string;
+  /** Serve HTTP In nodes there. */
+  readonly http?: { readonly host: string; readonly port: number };
+  /** Count every message, so that the end of the whole flow is known. */
+  readonly countMessages?: boolean;
+  /** What is run of the flow. */
+  readonly prepare?: (flow: FlowInput) => readonly FlowNode[];
+}
+
+/** A flow that runs in this process. */
+export interface FlowSession {
+  readonly runtime: EmbeddedRuntime;
+  /** Undefined when the flow has no backup node. */
+  readonly backup: BackupRuntime | undefined;
+  /** Errors that nodes reported and no Catch node took, so far. */
+  readonly nodeErrors: readonly LogLine[];
+  /** Cancels what runs, waits until it is cleaned up, and stops Node-RED. */
+  close(reason: string): Promise<void>;
+}
+
+/**
+ * Validates a flow and starts it. What keeps it from starting is reported.
+ * @returns the exit code when it does not start
+ */
+export async function openSession(
+  options: SessionOptions,
+  report: RunReport,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<FlowSession | ExitCode> {
+  let valid = false;
+  try {
+    const flow = await readFlow(options.flow, options, env);
+    valid = await isValid(flow, options, report, env);
+    if (!valid) return EXIT.usage;
+    const nodes = options.prepare?.(flow) ?? flow.nodes;
+    return await start(flow, nodes, options, report, env);
+  } catch (thrown) {
+    const error = toBackupError(thrown);
+    report.failed(error);
+    // A file that cannot be read is a wrong argument; after the check only the host can be the reason.
+    return valid ? startExitCodeOf(error) : EXIT.usage;
+  }
+}
+
+async function isValid(
+  flow: FlowInput,
+  options: SessionOptions,
+  report: RunReport,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<boolean> {
+  const problems = await validateFlow(flow, { userDir: userDirectory(options), env });
+  report.problems(problems);
+  return problems.every(({ severity }) => severity !== 'error');
+}
+
+async function start(
+  flow: FlowInput,
+  nodes: readonly FlowNode[],
+  options: SessionOptions,
+  report: RunReport,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<FlowSession> {
+  const userDir = userDirectory(options);
+  // The nodes read it from the environment, where it comes before settings.
+  process.env.DBACKUP_DATA = dataDirectory(options, env);
+  const nodeErrors: LogLine[] = [];
+  const logger = (line: LogLine) => {
+    if (line.level === 'error') nodeErrors.push(line);
+    report.log(line);
+  };
+  const runtime = await startRuntime({
+    flows: nodes,
+    userDir,
+    logger,
+    countMessages: options.countMessages ?? false,
+    // It was logged; a third-party node's slip must not end a backup.
+    onUncaught: () => undefined,
+    ...(flow.credentials === undefined ? {} : { credentials: flow.credentials }),
+    ...(options.http === undefined ? {} : { http: options.http }),
+  });
+  const backup = existingRuntime({ events: loadNodeRed(userDir).runtime.events });
+  if (backup !== undefined) report.follow(backup.engine.events);
+  return {
+    runtime,
+    backup,
+    nodeErrors,
+    async close(reason) {
+      await backup?.shutdown(reason);
+      await runtime.stop();
+    },
+  };
+}

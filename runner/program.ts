@@ -1,0 +1,201 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { toBackupError } from '../lib/errors.ts';
+import { PRODUCT } from '../lib/product.ts';
+import type { CommandBody, CommandContext } from './command.ts';
+import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts';
+import { createOutput, ignoreClosedPipes, type Output } from './output.ts';
+import { listenForStop } from './signals.ts';
+
+const HELP = `
+Exit codes:
+  0 ok   1 failed   2 usage or invalid flow   3 could not start   4 deadline   5 partial
+  130 and 143: stopped by SIGINT or SIGTERM, after everything was cleaned up
+
+Keys are never given as arguments. They are looked for in the key vault of the data directory
+(opened with DBACKUP_MASTER_KEY or DBACKUP_MASTER_KEY_FILE), in the files that options name, and
+in DBACKUP_PASSPHRASE or DBACKUP_PASSPHRASE_FILE.`;
+
+/** Runs one command line and ends the process with its exit code. */
+export async function main(argv: readonly string[]): Promise<never> {
+  ignoreClosedPipes();
+  const code = await execute(argv, createOutput());
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  process.exit(code);
+}
+
+async function execute(argv: readonly string[], output: Output): Promise<ExitCode> {
+  const stop = listenForStop();
+  const context: CommandContext = {
+    output,
+    signal: stop.signal,
+    stopCode: () => stop.exitCode,
+    env: process.env,
+  };
+  let code: ExitCode = EXIT.ok;
+  const runner: Runner = async (body, input) => {
+    code = await body(input, context);
+  };
+  try {
+    await createProgram(runner).parseAsync(argv);
+    return stop.exitCode ?? code;
+  } catch (thrown) {
+    // Commander has said what is wrong by then; its own code for it is 1.
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    const error = toBackupError(thrown);
+    output.error(error);
+    return stop.exitCode ?? exitCodeOf(error);
+  } finally {
+    stop.dispose();
+  }
+}
+
+/** Waits until the operating system has what was written: a pipe may not have taken it yet. */
+async function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  if (stream.destroyed || !stream.writable) return;
+  await new Promise<void>((resolve) => stream.write('', () => resolve()));
+}
+
+type Runner = <Input>(body: CommandBody<Input>, input: Input) => Promise<void>;
+
+/** The command line. Each command's code is loaded when it is called: `--version` answers at once. */
+function createProgram(run: Runner): Command {
+  const program = new Command('dbackup')
+    .description('Database backups from Node-RED flows, without the editor')
+    .version(PRODUCT.version)
+    .addHelpText('after', HELP)
+    .showHelpAfterError('(dbackup --help tells more)')
+    .exitOverride();
+  addFlowCommands(program, run);
+  addSetCommands(program, run);
+  return program;
+}
+
+function addFlowCommands(program: Command, run: Runner): void {
+  withReport(withCredentials(program.command('run')))
+    .description('run the backup of a flow once')
+    .argument('<flow>', FLOW_HELP)
+    .option('--trigger <name>', 'name or id of the inject node to fire, when several lead to a source')
+    .option('--deadline <time>', 'longest time for all of it: 90s, 30m, 6h')
+    .action(async (flow, options) => run((await import('./commands/run.ts')).run, { flow, ...options }));
+  withReport(withCredentials(program.command('serve')))
+    .description('keep a flow running: schedules, and HTTP In nodes as webhooks')
+    .argument('<flow>', FLOW_HELP)
+    .option('--host <address>', 'address that HTTP In nodes are served at', '127.0.0.1')
+    .option('--port <number>', 'port that HTTP In nodes are served at', portNumber, 1880)
+    .action(async (flow, options) => run((await import('./commands/serve.ts')).serve, { flow, ...options }));
+  withCredentials(program.command('validate'))
+    .description('list every problem of a flow, without running it')
+    .argument('<flow>', FLOW_HELP)
+    .addOption(jsonOption())
+    .action(async (flow, options) =>
+      run((await import('./commands/validate.ts')).validate, { flow, ...options }),
+    );
+}
+
+function addSetCommands(program: Command, run: Runner): void {
+  withStorage(program.command('list'))
+    .description('list the backup sets of a storage')
+    .addOption(jobOption())
+    .addOption(jsonOption())
+    .action(async (options) => run((await import('./commands/list.ts')).list, options));
+  withStorage(program.command('show'))
+    .description('show what a backup set holds')
+    .argument('<set>', SET_HELP)
+    .addOption(jobOption())
+    .addOption(jsonOption())
+    .action(async (set, options) => run((await import('./commands/show.ts')).show, { set, ...options }));
+  withKeys(withStorage(program.command('verify')))
+    .description('check a backup set')
+    .argument('<set>', SET_HELP)
+    .addOption(jobOption())
+    .addOption(
+      new Option('--level <level>', 'how deep: sizes, stored hashes, or the decoded content')
+        .choices(['manifest', 'hash', 'content'])
+        .default('hash'),
+    )
+    .addOption(jsonOption())
+    .action(async (set, options) => run((await import('./commands/verify.ts')).verify, { set, ...options }));
+  withKeys(withStorage(program.command('restore')))
+    .description('put a database of a backup set back')
+    .argument('<set>', SET_HELP)
+    .addOption(jobOption())
+    .option('--database <name>', 'which database; not needed when the set holds one only')
+    .requiredOption('--to <path>', 'where the database goes')
+    .option('--overwrite', 'replace a database that is there')
+    .option('--no-safety-copy', 'do not keep what is replaced')
+    .addOption(jsonOption())
+    .action(async (set, options) =>
+      run((await import('./commands/restore.ts')).restore, { set, ...options }),
+    );
+  withKeys(program.command('decrypt'))
+    .description('decrypt a loose .dbk or .age file')
+    .argument('<file>', 'the encrypted file')
+    .argument('<out>', 'the file to write; it must not exist')
+    .option('--decompress', 'also undo the compression that the name tells of (.zst, .gz, .br)')
+    .action(async (file, out, options) =>
+      run((await import('./commands/decrypt.ts')).decrypt, { file, out, ...options }),
+    );
+  withData(program.command('runs'))
+    .description('list the history of runs')
+    .addOption(jobOption())
+    .option('--limit <count>', 'newest so many', positiveInteger, 20)
+    .addOption(jsonOption())
+    .action(async (options) => run((await import('./commands/runs.ts')).runs, options));
+}
+
+const FLOW_HELP = 'flow file, as Export in the editor writes it';
+const SET_HELP = '<job>/<id> as list shows it, the id alone, or "latest"';
+
+function jobOption(): Option {
+  return new Option('--job <name>', 'only sets and runs of this job');
+}
+
+function jsonOption(): Option {
+  return new Option('--json', 'answer in JSON');
+}
+
+function withStorage(command: Command): Command {
+  return withCredentials(command)
+    .option('--storage <url|name>', 'file:///backups; with --flow the name or id of a storage or destination')
+    .option('--flow <file>', 'flow file that names the storage');
+}
+
+function withCredentials(command: Command): Command {
+  return withData(command)
+    .option('--credentials <file>', 'credentials of the flow (default: <flow>_cred.json beside it)')
+    .option(
+      '--credential-secret-file <file>',
+      'file with the secret that the credentials are encrypted with',
+    );
+}
+
+function withData(command: Command): Command {
+  return command
+    .option('--data <dir>', 'data directory (default: DBACKUP_DATA, else <user directory>/dbackup)')
+    .option('--user-dir <dir>', "Node-RED's user directory (default: ~/.node-red)");
+}
+
+function withReport(command: Command): Command {
+  return command
+    .addOption(new Option('--json', 'tell what happens as one JSON object per line on stdout'))
+    .option('--quiet', 'say nothing unless something is wrong');
+}
+
+function withKeys(command: Command): Command {
+  return command
+    .option('--keys <file>', 'key file of a recovery kit')
+    .option('--passphrase-file <file>', 'file with the passphrase')
+    .option('--identity <file>', 'file with age identities');
+}
+
+function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError('It must be a whole number above 0.');
+}
+
+function portNumber(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value <= 65_535) return value;
+  throw new InvalidArgumentError('It must be a port number from 0 (any free one) to 65535.');
+}

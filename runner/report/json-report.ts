@@ -1,0 +1,96 @@
+import type { EventEmitter } from 'node:events';
+import { isStored } from '../../lib/backupset/manifest.ts';
+import type { CommittedSet, EngineEvents, RunResult } from '../../lib/engine/outcome.ts';
+import type { BackupError } from '../../lib/errors.ts';
+import type { FlowProblem } from '../../lib/plan/flow-problem.ts';
+import { errorJson, type Output } from '../output.ts';
+import type { LogLine } from '../runtime.ts';
+import type { RunEnd, RunReport } from './run-report.ts';
+
+/**
+ * One JSON object per line on stdout, each with `event` and `time` (ISO 8601, UTC). Sizes are bytes, rates
+ * bytes per second. Fields are only ever added: docs/runner.md lists them.
+ */
+export class JsonReport implements RunReport {
+  readonly #output: Output;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  problems(problems: readonly FlowProblem[]): void {
+    for (const problem of problems) this.#write('problem', problem);
+  }
+
+  follow(events: EventEmitter<EngineEvents>): void {
+    events.on('state', ({ runId, job, state }) => {
+      if (state === 'planning') this.#write('run-opened', { run: runId, job });
+      if (state === 'running') this.#write('run-started', { run: runId, job });
+    });
+    events.on('progress', ({ runId, nodes: _nodes, ...progress }) => {
+      this.#write('progress', { run: runId, ...progress });
+    });
+    events.on('notice', ({ runId, ...notice }) => this.#write('notice', { run: runId, ...notice }));
+    events.on('artifactFailed', ({ runId, node, database, error }) => {
+      this.#write('artifact-failed', { run: runId, node, database, error: errorJson(error) });
+    });
+    events.on('finished', (result) => this.#write('run-finished', resultJson(result)));
+  }
+
+  log({ level, message, node }: LogLine): void {
+    if (level === 'debug') return;
+    this.#write('log', { level, message, ...(node === undefined ? {} : { node: node.id }) });
+  }
+
+  listening(url: string): void {
+    this.#write('listening', { url });
+  }
+
+  failed(error: BackupError): void {
+    this.#write('error', errorJson(error));
+  }
+
+  ended({ exitCode, results, elapsedMs }: RunEnd): void {
+    const states = results.map(({ runId, state }) => ({ run: runId, state }));
+    this.#write('finished', { exitCode, runs: states, elapsedMs: Math.round(elapsedMs) });
+  }
+
+  #write(event: string, fields: object): void {
+    this.#output.json({ event, time: new Date().toISOString(), ...fields });
+  }
+}
+
+function resultJson(result: RunResult) {
+  const { runId, job, state, openedAt, finishedAt, rawBytes } = result;
+  return {
+    run: runId,
+    job,
+    state,
+    openedAt,
+    finishedAt,
+    rawBytes,
+    artifacts: result.artifacts.map(({ error, ...artifact }) => ({ ...artifact, ...errorField(error) })),
+    destinations: result.destinations.map(({ node, label, set, error }) => ({
+      node,
+      label,
+      ...(set === undefined ? {} : { set: setJson(set) }),
+      ...errorField(error),
+    })),
+    ...errorField(result.error),
+  };
+}
+
+function setJson({ reference, manifest, healed }: CommittedSet) {
+  const stored = manifest.artifacts.filter(isStored);
+  return {
+    storage: reference.storage,
+    path: reference.path,
+    status: reference.status,
+    healed,
+    storedBytes: stored.reduce((sum, artifact) => sum + artifact.stored.bytes, 0),
+  };
+}
+
+function errorField(error: BackupError | undefined) {
+  return error === undefined ? {} : { error: errorJson(error) };
+}

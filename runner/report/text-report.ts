@@ -1,0 +1,98 @@
+import type { EventEmitter } from 'node:events';
+import { isStored } from '../../lib/backupset/manifest.ts';
+import type { DestinationOutcome, EngineEvents, RunProgress, RunResult } from '../../lib/engine/outcome.ts';
+import type { BackupError } from '../../lib/errors.ts';
+import type { FlowProblem } from '../../lib/plan/flow-problem.ts';
+import { formatBytes } from '../../nodes/status/quantities.ts';
+import { formatDuration, printable } from '../format.ts';
+import type { Output } from '../output.ts';
+import type { LogLine } from '../runtime.ts';
+import type { ProgressView } from './progress-view.ts';
+import type { RunEnd, RunReport } from './run-report.ts';
+
+/** Lines for people: what happens on stderr, the summary on stdout. */
+export class TextReport implements RunReport {
+  readonly #output: Output;
+  readonly #progress: ProgressView;
+  readonly #quiet: boolean;
+
+  constructor(output: Output, progress: ProgressView, options: { quiet: boolean }) {
+    this.#output = output;
+    this.#progress = progress;
+    this.#quiet = options.quiet;
+  }
+
+  problems(problems: readonly FlowProblem[]): void {
+    for (const { severity, message } of problems) {
+      if (severity === 'error' || !this.#quiet) this.#output.note(printable(`${severity}: ${message}`));
+    }
+  }
+
+  follow(events: EventEmitter<EngineEvents>): void {
+    events.on('state', ({ runId, job, state }) => {
+      if (state === 'running') this.#say(`Run ${runId} of ${job} started`);
+    });
+    events.on('progress', (progress: RunProgress) => this.#progress.show(progress));
+    events.on('finished', (result) => {
+      this.#progress.clear(result.runId);
+      this.#summary(result);
+    });
+  }
+
+  /** The engine's notices and failures come this way too, as lines of the nodes that they concern. */
+  log({ level, message, node }: LogLine): void {
+    if (level === 'debug' || (this.#quiet && level !== 'error')) return;
+    const who = node === undefined ? '' : `${node.name || node.type}: `;
+    const what = level === 'info' ? '' : `${level}: `;
+    this.#progress.above(printable(`${what}${who}${message}`));
+  }
+
+  listening(url: string): void {
+    this.#say(`Listening on ${url}`);
+  }
+
+  failed(error: BackupError): void {
+    this.#output.error(error);
+  }
+
+  ended({ results, nodeErrors }: RunEnd): void {
+    this.#progress.stop();
+    const stored = results.some(({ state }) => state === 'succeeded' || state === 'partial');
+    if (stored && nodeErrors.length > 0) {
+      this.#output.note('The backup is stored, but nodes of the flow reported errors: see above');
+    }
+  }
+
+  #summary(result: RunResult): void {
+    if (this.#quiet && result.state === 'succeeded') return;
+    for (const line of summaryLines(result)) this.#output.print(printable(line));
+  }
+
+  #say(text: string): void {
+    if (!this.#quiet) this.#progress.above(printable(text));
+  }
+}
+
+/** What became of a run, its databases and its destinations. */
+export function summaryLines(result: RunResult): string[] {
+  const { runId, job, state, rawBytes, openedAt, finishedAt } = result;
+  const ms = finishedAt.getTime() - openedAt.getTime();
+  const rate = ms > 0 ? `, ${formatBytes((rawBytes / ms) * 1000)}/s` : '';
+  return [
+    `Run ${runId} of ${job} ${state}: ${formatBytes(rawBytes)} in ${formatDuration(ms)}${rate}`,
+    ...(result.error === undefined ? [] : [`  ${result.error.message}`]),
+    ...result.artifacts.flatMap(({ database, error }) =>
+      error === undefined ? [] : [`  ${database} failed: ${error.message}`],
+    ),
+    ...result.destinations.map((destination) => `  ${destinationLine(destination)}`),
+  ];
+}
+
+function destinationLine({ label, set, error }: DestinationOutcome): string {
+  if (set === undefined) return `${label} failed: ${error?.message ?? 'nothing was stored'}`;
+  const stored = set.manifest.artifacts.filter(isStored);
+  const bytes = stored.reduce((sum, artifact) => sum + artifact.stored.bytes, 0);
+  const healed = set.healed ? ', copied from another destination after its own sink failed' : '';
+  const partial = set.reference.status === 'partial' ? ', partial' : '';
+  return `${label}: ${formatBytes(bytes)} in ${set.reference.storage} ${set.reference.path}${partial}${healed}`;
+}
