@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { BackupError } from '../lib/errors.ts';
 import { runTracker } from '../nodes/run-tracker.ts';
 import type { RunTracker } from '../nodes/run-tracker-port.ts';
@@ -18,6 +19,7 @@ import type { EmbeddedRuntime, FlowEntry, RuntimeOptions } from './runtime.ts';
 import { catchUncaught } from './uncaught.ts';
 
 const START_TIMEOUT_MS = 60_000;
+const LOADING_PATIENCE_MS = 2_000;
 
 /**
  * Starts Node-RED without its editor, with only the node sets that the flow needs, and waits until the flow
@@ -101,8 +103,11 @@ class Embedded implements EmbeddedRuntime {
     this.#tracker = tracker;
     this.#cleanup.add(() => tracker.dispose());
     if (countMessages === true) tracker.countAll();
-    this.#cleanup.add(() => runtime.stop());
-    await flowsStarted(runtime, this.#timeoutMs, () => runtime.start());
+    await flowsStarted(runtime, this.#timeoutMs, () => {
+      const loaded = runtime.start();
+      this.#cleanup.add(() => stopLoaded(runtime, loaded));
+      return loaded;
+    });
     assertAllRun(runtime, flows, this.#log);
     this.#gate?.open(this.#httpNodes(settings.httpNodeRoot));
   }
@@ -131,6 +136,16 @@ class Embedded implements EmbeddedRuntime {
     app.use(root, this.#nodeRed.runtime.httpNode);
     return app;
   }
+}
+
+/** Node-RED cannot be stopped while it still loads node sets; it gets a moment to come to an end of that. */
+async function stopLoaded(runtime: RuntimeModule, loaded: Promise<void>): Promise<void> {
+  const patience = new AbortController();
+  await Promise.race([loaded, wait(LOADING_PATIENCE_MS, undefined, { signal: patience.signal })]).catch(
+    () => undefined,
+  );
+  patience.abort();
+  await runtime.stop();
 }
 
 /** Settings that the headless runtime depends on; they win over what the user set. */

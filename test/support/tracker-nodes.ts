@@ -2,6 +2,21 @@ import type { Node, NodeAPI, NodeMessage } from 'node-red';
 import { DeployWindow } from '../../nodes/deploy-window.ts';
 import { runTracker, type TrackedRuntime } from '../../nodes/run-tracker.ts';
 
+/** Types that this set registers, for the package file that names them. */
+export const TRACKER_TYPES = [
+  'test-source',
+  'test-step',
+  'test-destination',
+  'test-sink',
+  'test-loser',
+  'test-failing',
+  'test-throwing',
+  'test-old',
+  'test-two-handlers',
+  'test-send-after-done',
+  'test-broken',
+] as const;
+
 /** A run as the stub engine of these nodes sees it. */
 export interface StubRun {
   readonly id: string;
@@ -119,14 +134,6 @@ export default function register(RED: Omit<NodeAPI, 'hooks'> & TrackedRuntime): 
   });
   define(RED, 'test-loser', (node) => {
     node.on('input', (_msg: Travelling, _send: Send, _done: Done) => {});
-  });
-  define(RED, 'test-late', (node) => {
-    node.on('input', (msg: Travelling, send: Send, done: Done) => {
-      setTimeout(() => {
-        send(msg);
-        done();
-      }, 200);
-    });
   });
   define(RED, 'test-failing', (node) => {
     node.on('input', (_msg: Travelling, _send: Send, done: Done) => done(new Error('this branch fails')));
