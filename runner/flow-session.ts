@@ -5,7 +5,6 @@ import { startRuntime } from './embed.ts';
 import { EXIT, type ExitCode, startExitCodeOf } from './exit-codes.ts';
 import { dataDirectory, type FlowInput, type FlowOptions, readFlow, userDirectory } from './flow-input.ts';
 import { validateFlow } from './flow-validation.ts';
-import { loadNodeRed } from './node-red.ts';
 import type { RunReport } from './report/run-report.ts';
 import type { EmbeddedRuntime, LogLine } from './runtime.ts';
 
@@ -90,15 +89,26 @@ async function start(
     ...(flow.credentials === undefined ? {} : { credentials: flow.credentials }),
     ...(options.http === undefined ? {} : { http: options.http }),
   });
-  const backup = existingRuntime({ events: loadNodeRed(userDir).runtime.events });
-  if (backup !== undefined) report.follow(backup.engine.events);
-  return {
-    runtime,
-    backup,
-    nodeErrors,
-    async close(reason) {
-      await backup?.shutdown(reason);
-      await runtime.stop();
-    },
-  };
+  const backup = existingRuntime(runtime);
+  if (backup !== undefined) await prepareBackups(backup, runtime, report);
+  return { runtime, backup, nodeErrors, close: (reason) => runtime.stop(reason) };
+}
+
+/** A history that cannot be written would keep every run from starting: better to know it now. */
+async function prepareBackups(
+  backup: BackupRuntime,
+  runtime: EmbeddedRuntime,
+  report: RunReport,
+): Promise<void> {
+  report.follow(backup.engine.events);
+  try {
+    const { interrupted } = await backup.store();
+    for (const id of interrupted) {
+      const message = `Run ${id} of an earlier process was interrupted: it is marked as failed`;
+      report.log({ level: 'warn', message });
+    }
+  } catch (thrown) {
+    await runtime.stop('The history cannot be opened');
+    throw thrown;
+  }
 }

@@ -17,6 +17,7 @@ import type { RunResult } from '../../lib/engine/outcome.ts';
 import { BackupError } from '../../lib/errors.ts';
 import { MIGRATIONS } from '../../lib/store/migrations.ts';
 import { openStore, STORE_FILE } from '../../lib/store/store.ts';
+import { sampleManifest } from '../support/sample-manifest.ts';
 
 describe('store', () => {
   let dataDir: string;
@@ -61,10 +62,10 @@ describe('store', () => {
     );
     assert.deepEqual(run.destinations[0]?.set, {
       storage: 'file:///near',
-      path: 'shop/20260301T100000Z_abc',
+      path: 'shop/x',
       status: 'partial',
       healed: false,
-      rawBytes: 4096,
+      rawBytes: 8192,
       storedBytes: 1000,
     });
   });
@@ -245,10 +246,8 @@ function columnsOf(dataDir: string, table: string): string[] {
 }
 
 function partialResult(runId: string): RunResult {
-  const times = { startedAt: '2026-03-01T10:00:00.000Z', finishedAt: '2026-03-01T10:00:05.000Z' };
-  const identity = { node: 's1', source: 'sqlite', origin: '/srv/shop.db', ...times };
-  const extent = (bytes: number) => ({ bytes, sha256: '0'.repeat(64) });
   const error = new BackupError('corrupt', 'stock.db is not a database');
+  const reference = { path: 'shop/x', node: 'd1', storage: 'file:///near', status: 'partial' } as const;
   return {
     runId,
     job: 'shop',
@@ -261,59 +260,7 @@ function partialResult(runId: string): RunResult {
       { node: 's1', database: 'stock.db', error },
     ],
     destinations: [
-      {
-        node: 'd1',
-        label: 'near',
-        set: {
-          healed: false,
-          reference: {
-            path: 'shop/20260301T100000Z_abc',
-            node: 'd1',
-            storage: 'file:///near',
-            status: 'partial',
-          },
-          manifest: {
-            format: 'dbackup-manifest',
-            version: 1,
-            set: '20260301T100000Z_abc',
-            job: 'shop',
-            runId,
-            host: 'host',
-            product: { name: 'p', version: '1' },
-            ...times,
-            status: 'partial',
-            artifacts: [
-              {
-                ...identity,
-                database: 'shop.db',
-                status: 'ok',
-                file: 'shop.sqlite.zst',
-                rawFile: 'shop.sqlite',
-                format: 'sqlite3',
-                engineVersion: '3',
-                steps: [],
-                raw: extent(4096),
-                stored: extent(1000),
-                proof: { statement: 'ok', facts: {} },
-                warnings: [],
-              },
-              {
-                ...identity,
-                database: 'stock.db',
-                status: 'failed',
-                error: { code: 'corrupt', message: 'm' },
-              },
-            ],
-            recipe: {
-              version: 1,
-              runId,
-              job: 'shop',
-              openedAt: times.startedAt,
-              path: [{ type: 'source', node: 's1', kind: 'sqlite', options: {} }],
-            },
-          },
-        },
-      },
+      { node: 'd1', label: 'near', set: { reference, manifest: sampleManifest(), healed: false } },
       { node: 'd2', label: 'far', error: new BackupError('no-space', 'far is full') },
     ],
   };
