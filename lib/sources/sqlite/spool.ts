@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto';
+import { statfsSync } from 'node:fs';
+import { lstat, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { BackupError, toBackupError } from '../../errors.ts';
+import { isOrphan, OWNER_TAG, ownerTag } from './owner.ts';
+
+/** Free space that a spool leaves to others, in bytes. */
+export const SPOOL_RESERVE_BYTES = 32 * 1024 * 1024;
+
+const PREFIX = 'dbackup-sqlite-';
+const NAME = new RegExp(`^${PREFIX}(${OWNER_TAG})-[0-9a-f]{16}$`);
+
+/** The folder for spools: the configured one, or the system's for temporary files. */
+export function spoolDirectoryOf(configured: string): string {
+  return configured === '' ? tmpdir() : resolve(configured);
+}
+
+/** A new name for the private folder of one spool, telling which process owns it. Nothing is created. */
+export function newSpoolFolder(directory: string): string {
+  return join(directory, `${PREFIX}${ownerTag()}-${randomBytes(8).toString('hex')}`);
+}
+
+/**
+ * Removes the spools that killed processes left in a folder and returns their names. Those of living
+ * processes stay, and so do links, files of other users and whatever bears another name.
+ * @param directory as configured: empty means the system's folder for temporary files
+ * @throws BackupError when the folder cannot be listed or a leftover cannot be removed
+ */
+export async function sweepSpool(directory: string): Promise<string[]> {
+  const folder = spoolDirectoryOf(directory);
+  const swept: string[] = [];
+  try {
+    for (const name of await readdir(folder)) {
+      if (!(await isLeftover(folder, name))) continue;
+      await rm(join(folder, name), { recursive: true, force: true });
+      swept.push(name);
+    }
+  } catch (error) {
+    throw toBackupError(error, `The spool folder ${folder} cannot be swept`);
+  }
+  return swept;
+}
+
+/** @throws BackupError `no-space` when the disk of the folder cannot take that many bytes and the reserve */
+export function requireSpace(folder: string, bytes: number): void {
+  const { bavail, bsize } = statfsSync(folder);
+  const free = bavail * bsize;
+  if (free >= bytes + SPOOL_RESERVE_BYTES) return;
+  throw new BackupError(
+    'no-space',
+    `The spool folder ${folder} has ${free} bytes free, but the copy needs ${bytes} and a reserve of ${SPOOL_RESERVE_BYTES}: free some space, or set another spool folder`,
+  );
+}
+
+async function isLeftover(folder: string, name: string): Promise<boolean> {
+  const tag = NAME.exec(name)?.[1];
+  if (tag === undefined) return false;
+  const found = await lstat(join(folder, name)).catch(() => undefined);
+  if (found === undefined || !found.isDirectory()) return false;
+  const ours = process.getuid === undefined || found.uid === process.getuid();
+  return ours && isOrphan(tag, found.mtime);
+}

@@ -1,0 +1,147 @@
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { BackupError, toBackupError } from '../../errors.ts';
+import { type Connection, openSource, pragmaNumber, pragmaText, sqliteVersion } from './connection.ts';
+import { sqliteFailure } from './failures.ts';
+import { inspect } from './inspect.ts';
+import { lockForReplacing } from './lock.ts';
+import { backUpOnline } from './online-backup.ts';
+import type { DumpRequest, ProbedFile, SqliteReply, SqliteRequest } from './protocol.ts';
+import { holdSnapshot, type Snapshot } from './snapshot.ts';
+import { requireSpace } from './spool.ts';
+
+/**
+ * What the thread that works with SQLite tells the main thread of the child process: SQLite's calls block,
+ * and the main thread must go on moving bytes and notice when the host goes away.
+ */
+export type WorkerReply = SqliteReply | OpenedReply;
+
+/** The moment to dump is fixed. The thread keeps it until it gets a message. */
+export interface OpenedReply {
+  readonly type: 'opened';
+  readonly pages: number;
+  readonly pageSize: number;
+  readonly version: string;
+  /** Where the bytes are: in the database's own files, or in a copy. */
+  readonly from: { readonly snapshot: Snapshot } | { readonly spool: string };
+}
+
+type Reply = (message: WorkerReply) => void;
+
+if (parentPort !== null) await serve(parentPort, workerData as SqliteRequest);
+
+async function serve(port: MessagePort, request: SqliteRequest): Promise<void> {
+  const reply: Reply = (message) => port.postMessage(message);
+  try {
+    await perform(port, request, reply);
+  } catch (error) {
+    const { code, message, transient } = toBackupError(error);
+    reply({ type: 'failed', code, message, transient });
+  }
+  port.close();
+}
+
+async function perform(port: MessagePort, request: SqliteRequest, reply: Reply): Promise<void> {
+  switch (request.task) {
+    case 'probe': {
+      const files = request.files.map((file) => probe(file, request.busyTimeoutMs));
+      return reply({ type: 'probed', version: sqliteVersion(), files });
+    }
+    case 'verify': {
+      const { connection } = openSource(request.file, 0);
+      const inspection = inspectAs(connection, request.file, 'integrity_check', true);
+      connection.close();
+      return reply({ type: 'checked', inspection, spooled: false });
+    }
+    case 'lock':
+      reply({ type: 'locked', ...lockForReplacing(request) });
+      await once(port, 'message');
+      return;
+    case 'dump':
+      return await dump(port, request, reply);
+  }
+}
+
+function probe(file: string, busyTimeoutMs: number): ProbedFile {
+  try {
+    const { connection } = openSource(file, busyTimeoutMs);
+    const bytes = sizeOf(connection);
+    connection.close();
+    return { file, bytes };
+  } catch (error) {
+    const { code, message, transient } = sqliteFailure(error, file);
+    return { file, bytes: 0, problem: { code, message, transient } };
+  }
+}
+
+async function dump(port: MessagePort, request: DumpRequest, reply: Reply): Promise<void> {
+  const source = openSource(request.file, request.busyTimeoutMs);
+  const snapshot = request.method === 'auto' ? holdSnapshot(source.connection) : undefined;
+  const warnings = [...source.warnings];
+  if (snapshot === undefined && request.method === 'auto' && isWal(source.connection)) {
+    warnings.push(`${request.file} could not be streamed from its own files, so a temporary copy was made`);
+  }
+  const connection = snapshot ? source.connection : await copyToSpool(source.connection, request);
+  reply({
+    type: 'opened',
+    pages: pragmaNumber(connection, 'page_count'),
+    pageSize: pragmaNumber(connection, 'page_size'),
+    version: sqliteVersion(),
+    from: snapshot ? { snapshot } : { spool: connection.name },
+  });
+  const inspection = inspectAs(connection, request.file, 'quick_check', request.countRows);
+  reply({
+    type: 'checked',
+    inspection: { ...inspection, warnings: [...warnings, ...inspection.warnings] },
+    spooled: snapshot === undefined,
+  });
+  await once(port, 'message');
+  connection.close();
+}
+
+/** Copies the database into a new private folder and returns a connection that reads the copy. */
+async function copyToSpool(source: Connection, request: DumpRequest): Promise<Connection> {
+  const { file, spoolFolder } = request;
+  try {
+    mkdirSync(spoolFolder, { mode: 0o700 });
+    requireSpace(spoolFolder, sizeOf(source));
+    const spool = join(spoolFolder, 'spool.sqlite');
+    writeFileSync(spool, '', { flag: 'wx', mode: 0o600 });
+    await backUpOnline(source, file, spool, request.pagesPerStep);
+    source.close();
+    return openSource(spool, 0).connection;
+  } catch (error) {
+    const failure = sqliteFailure(error, file);
+    if (failure.code !== 'no-space' || error === failure) throw failure;
+    throw new BackupError(
+      'no-space',
+      `The spool folder ${dirname(spoolFolder)} ran full while ${file} was copied`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function inspectAs(
+  connection: Connection,
+  file: string,
+  check: 'quick_check' | 'integrity_check',
+  countRows: boolean,
+): ReturnType<typeof inspect> {
+  try {
+    return inspect(connection, file, { check, countRows });
+  } catch (error) {
+    throw sqliteFailure(error, file);
+  }
+}
+
+function sizeOf(connection: Connection): number {
+  return pragmaNumber(connection, 'page_count') * pragmaNumber(connection, 'page_size');
+}
+
+function isWal(connection: Connection): boolean {
+  return pragmaText(connection, 'journal_mode') === 'wal';
+}
