@@ -23,6 +23,8 @@ export interface NodeDescription<Schema extends SettingsSchema = SettingsSchema>
   readonly step?: TransformStep['kind'];
   /** File in `icons/`; config nodes show a Font Awesome icon in their selects and need none. */
   readonly icon: string;
+  /** Fields that a node without a name is called after, in order of preference. */
+  readonly labelFrom?: readonly string[];
   readonly inputs: 0 | 1;
   readonly outputs: 0 | 1;
   readonly actions?: readonly FormAction[];

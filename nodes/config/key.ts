@@ -48,6 +48,7 @@ export const keyNode = defineNode({
   set: 'config',
   role: 'config',
   icon: 'dbackup-key.svg',
+  labelFrom: ['keyName'],
   inputs: 0,
   outputs: 0,
   schemaVersion: 1,

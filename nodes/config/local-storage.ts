@@ -14,6 +14,7 @@ export const localStorageNode = defineNode({
   set: 'config',
   role: 'config',
   icon: 'dbackup-local.svg',
+  labelFrom: ['root'],
   inputs: 0,
   outputs: 0,
   schemaVersion: 1,

@@ -12,6 +12,7 @@ export const localNode = defineNode({
   set: 'destinations',
   role: 'destination',
   icon: 'dbackup-local.svg',
+  labelFrom: ['storage'],
   inputs: 1,
   outputs: 1,
   schemaVersion: 1,

@@ -1,42 +1,11 @@
 import { z } from 'zod';
 import { BackupError } from '../../lib/errors.ts';
+import type { Control, FieldCase, FormDescription, FormField } from './form-description.ts';
 import type { FormMeta } from './form-meta.ts';
 import type { FieldValue, Rule } from './rules.ts';
 
 /** A node's settings: plain fields, or variants of them that one field tells apart. */
 export type SettingsSchema = z.ZodObject | z.ZodDiscriminatedUnion<readonly z.ZodObject[]>;
-
-export type Control = 'text' | 'path' | 'number' | 'checkbox' | 'select' | 'list' | 'password' | 'config';
-
-/** A field with its rule in each variant that has it. */
-export interface FormField {
-  readonly name: string;
-  readonly control: Control;
-  readonly secret: boolean;
-  readonly icon?: string;
-  readonly unit?: string;
-  readonly configType?: string;
-  readonly section?: 'advanced';
-  readonly placeholder?: string;
-  /** What a new node starts with. */
-  readonly initial: FieldValue;
-  /** Every option of a select, of all variants. */
-  readonly options: readonly string[];
-  readonly cases: readonly FieldCase[];
-}
-
-export interface FieldCase {
-  /** Value of the discriminating field with which this case holds; absent when it always does. */
-  readonly when?: string;
-  readonly rule: Rule;
-}
-
-/** Everything that the editor, the help and the checks need to know of a node's settings. */
-export interface FormDescription {
-  /** The field that chooses the variant. */
-  readonly discriminator?: string;
-  readonly fields: readonly FormField[];
-}
 
 /** The part of a JSON schema that our settings use, with our own meta. */
 interface JsonProperty extends FormMeta {

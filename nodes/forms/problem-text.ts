@@ -38,6 +38,10 @@ function sentence({ code, limit }: Problem): string {
       return `must have at least ${limit} entries`;
     case 'more':
       return `must have at most ${limit} entries`;
+    case 'reference':
+      return 'refers to a node that is missing or not set up';
+    case 'secret':
+      return 'needs a secret that is missing';
     case 'unresolved':
       return `holds \${${limit}}, which was not replaced: set the environment variable ${limit}, and let \${${limit}} be the whole value`;
   }

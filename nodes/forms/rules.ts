@@ -39,7 +39,11 @@ export interface Problem {
     | 'max'
     | 'fewer'
     | 'more'
-    | 'unresolved';
+    | 'unresolved'
+    /** Only in the editor: a config node that is not there or not set up. */
+    | 'reference'
+    /** Only in the editor: a secret that the chosen variant needs. */
+    | 'secret';
   readonly limit?: string | number;
   /** Place of the wrong entry of a list, from 1. */
   readonly entry?: number;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { BackupError } from '../../lib/errors.ts';
-import { describeForm, type FieldCase, type FormDescription, type SettingsSchema } from './describe-form.ts';
+import { describeForm, type SettingsSchema } from './describe-form.ts';
+import type { FieldCase, FormDescription } from './form-description.ts';
 import { problemText } from './problem-text.ts';
 import { checkValue, normalise } from './rules.ts';
 

@@ -1,10 +1,7 @@
 import { z } from 'zod';
-import type { StoredArtifact } from '../../lib/backupset/manifest.ts';
 import { findArtifact } from '../../lib/backupset/reader.ts';
-import { BackupError } from '../../lib/errors.ts';
 import { restoreArtifact } from '../../lib/restore/restore.ts';
-import type { RestoreTarget } from '../../lib/sources/driver.ts';
-import { createSqliteRestoreTarget } from '../../lib/sources/sqlite/sqlite-restore.ts';
+import { openRestoreTarget } from '../../lib/restore/targets.ts';
 import { type BackupMessage, type Deliver, defineNode, type NodeContext } from '../define-node.ts';
 import { configNode, nodeName } from '../forms/common-fields.ts';
 import { byteProgress, success } from '../status/status-text.ts';
@@ -58,7 +55,8 @@ async function restore(
   const set = await chooseSet(context, settings, message, signal);
   const artifact = findArtifact(set, settings.database);
   const onBytes = (bytes: number) => context.progress(byteProgress(bytes, artifact.raw.bytes));
-  const target = targetFor(artifact, settings);
+  const { target: to, overwrite, safetyCopy: keep } = settings;
+  const target = openRestoreTarget(artifact, { to, overwrite, safetyCopy: keep });
   const report = await restoreArtifact({ set, artifact, target, keys, signal, onBytes });
   context.status(success(new Date(), artifact.raw.bytes));
   const { target: place, safetyCopy, proof } = report;
@@ -72,15 +70,4 @@ async function restore(
     ...(safetyCopy === undefined ? {} : { safetyCopy }),
   };
   deliver({ ...message, payload });
-}
-
-/** The engine that the dump was taken from decides what it can be restored into. */
-function targetFor(artifact: StoredArtifact, { target, overwrite, safetyCopy }: Settings): RestoreTarget {
-  if (artifact.source === 'sqlite') {
-    return createSqliteRestoreTarget({ path: target, overwrite, safetyCopy });
-  }
-  throw new BackupError(
-    'invalid-config',
-    `${artifact.database} is a ${artifact.source} dump, which this version cannot restore: update @dbackup/node-red`,
-  );
 }

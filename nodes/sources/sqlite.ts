@@ -15,6 +15,7 @@ export const sqliteNode = defineNode({
   set: 'sources',
   role: 'source',
   icon: 'dbackup-sqlite.svg',
+  labelFrom: ['job'],
   inputs: 1,
   outputs: 1,
   schemaVersion: 1,

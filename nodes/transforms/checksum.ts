@@ -11,6 +11,7 @@ export const checksumNode = defineNode({
   role: 'transform',
   step: 'checksum',
   icon: 'dbackup-checksum.svg',
+  labelFrom: ['algorithm'],
   inputs: 1,
   outputs: 1,
   schemaVersion: 1,

@@ -1,12 +1,17 @@
 import { z } from 'zod';
-import { createCompress } from '../../lib/transforms/compress.ts';
+import { COMPRESS_LEVELS, type CompressAlgorithm, createCompress } from '../../lib/transforms/compress.ts';
 import { defineNode } from '../define-node.ts';
 import { nodeName } from '../forms/common-fields.ts';
 import { passTransform } from './pass-transform.ts';
 
-function level(min: number, max: number, usual: number) {
-  const range = { icon: 'fa-sliders', placeholder: String(usual) };
-  return z.number().int().min(min).max(max).default(usual).meta(range);
+/** The same fields for each algorithm, with its own range of levels. */
+function variant<Algorithm extends CompressAlgorithm>(algorithm: Algorithm) {
+  const { min, max, default: usual } = COMPRESS_LEVELS[algorithm];
+  return z.object({
+    name: nodeName,
+    algorithm: z.literal(algorithm).meta({ icon: 'fa-compress' }),
+    level: z.number().int().min(min).max(max).default(usual).meta({ icon: 'fa-sliders' }),
+  });
 }
 
 /** Compresses the dump. */
@@ -16,18 +21,11 @@ export const compressNode = defineNode({
   role: 'transform',
   step: 'compress',
   icon: 'dbackup-compress.svg',
+  labelFrom: ['algorithm'],
   inputs: 1,
   outputs: 1,
   schemaVersion: 1,
-  schema: z.discriminatedUnion('algorithm', [
-    z.object({
-      name: nodeName,
-      algorithm: z.literal('zstd').meta({ icon: 'fa-compress' }),
-      level: level(1, 22, 3),
-    }),
-    z.object({ name: nodeName, algorithm: z.literal('gzip'), level: level(1, 9, 6) }),
-    z.object({ name: nodeName, algorithm: z.literal('brotli'), level: level(0, 11, 4) }),
-  ]),
+  schema: z.discriminatedUnion('algorithm', [variant('zstd'), variant('gzip'), variant('brotli')]),
   setup(context) {
     const { algorithm, level: chosen } = context.settings;
     const options = { algorithm, level: chosen };

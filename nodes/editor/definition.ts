@@ -1,0 +1,61 @@
+import type { FormField } from '../forms/form-description.ts';
+import { cancelForm, prepareForm, saveForm } from './form.ts';
+import type { EditorNodeDescription } from './node-description.ts';
+import { type EditorNode, type NodeTypeDefinition, type PropertyDefinition, red } from './red.ts';
+import { credentialOf, propertyOf, type Translate } from './validators.ts';
+
+/** Makes what `RED.nodes.registerType` takes from the description of a node type. */
+export function definition(description: EditorNodeDescription): NodeTypeDefinition {
+  const { type, isConfig, color, icon, inputs, outputs, form } = description;
+  // Node-RED adds `_` to the definition when it is registered.
+  const text: Translate = (key, values) => red.nodes.getType(type)?._?.(key, values) ?? key;
+  const plain = form.fields.filter((field) => !field.secret);
+  const secret = form.fields.filter((field) => field.secret);
+  const behaviour = {
+    defaults: {
+      ...properties(plain, (field) => propertyOf(description, field, text)),
+      schemaVersion: { value: description.schemaVersion },
+    },
+    credentials: properties(secret, (field) => credentialOf(description, field, text)),
+    label(this: EditorNode) {
+      return labelOf(description, this, text);
+    },
+    labelStyle(this: EditorNode) {
+      return this.name ? 'node_label_italic' : '';
+    },
+    oneditprepare(this: EditorNode) {
+      prepareForm(description, this, text);
+    },
+    oneditsave(this: EditorNode) {
+      saveForm(description, this);
+    },
+    oneditcancel: () => cancelForm(description),
+  };
+  if (isConfig) return { category: 'config', ...behaviour, oneditdelete: () => cancelForm(description) };
+  const paletteLabel = () => text(`${type}.label`);
+  const outputLabels = () => text(`${type}.output`);
+  return { category: 'backup', color, icon, inputs, outputs, paletteLabel, outputLabels, ...behaviour };
+}
+
+function properties(
+  fields: readonly FormField[],
+  property: (field: FormField) => PropertyDefinition,
+): Record<string, PropertyDefinition> {
+  return Object.fromEntries(fields.map((field) => [field.name, property(field)]));
+}
+
+/** What a node is called: its name, else what it is about, else its type. */
+function labelOf(description: EditorNodeDescription, node: EditorNode, text: Translate): string {
+  const { type, labelFrom, form } = description;
+  if (typeof node.name === 'string' && node.name !== '') return node.name;
+  for (const name of labelFrom) {
+    const field = form.fields.find((candidate) => candidate.name === name);
+    const value = node[name];
+    if (field === undefined || typeof value !== 'string' || value === '') continue;
+    if (field.options.includes(value)) return text(`${type}.${name}.options.${value}`);
+    if (field.configType === undefined) return value;
+    const referred = red.nodes.node(value);
+    if (referred) return red.utils.getNodeLabel(referred);
+  }
+  return text(`${type}.label`);
+}

@@ -1,0 +1,66 @@
+import type { FieldCase, FormField } from '../forms/form-description.ts';
+import { readList } from './list-field.ts';
+import type { EditorNodeDescription } from './node-description.ts';
+import type { EditorNode } from './red.ts';
+
+/** The node whose form is open, for each kind of form: a config node's may lie above a node's. */
+const open = new Map<string, string>();
+
+export function opened(description: EditorNodeDescription, node: EditorNode): void {
+  open.set(prefixOf(description), node.id);
+}
+
+export function closed(description: EditorNodeDescription): void {
+  open.delete(prefixOf(description));
+}
+
+function isOpen(description: EditorNodeDescription, node: EditorNode): boolean {
+  return open.get(prefixOf(description)) === node.id;
+}
+
+/** Node-RED's prefix of the ids of a form's inputs. */
+export function prefixOf({ isConfig }: EditorNodeDescription): string {
+  return isConfig ? 'node-config-input' : 'node-input';
+}
+
+/** The input of a field; null for lists, and when no form is open. */
+export function inputOf(
+  description: EditorNodeDescription,
+  field: string,
+): HTMLInputElement | HTMLSelectElement | null {
+  return document.querySelector(`#${prefixOf(description)}-${field}`);
+}
+
+/** The value of a field now: what stands in the open form, else what the node holds. */
+export function currentValue(
+  description: EditorNodeDescription,
+  node: EditorNode,
+  field: FormField,
+): unknown {
+  if (!isOpen(description, node)) return node[field.name];
+  if (field.control === 'list') return readList(description, field.name) ?? node[field.name];
+  const input = inputOf(description, field.name);
+  if (input === null) return node[field.name];
+  return input instanceof HTMLInputElement && input.type === 'checkbox' ? input.checked : input.value;
+}
+
+/** The case of a field that holds with the chosen variant; undefined when the variant does not have it. */
+export function caseOf(
+  description: EditorNodeDescription,
+  node: EditorNode,
+  field: FormField,
+): FieldCase | undefined {
+  const { discriminator, fields } = description.form;
+  const chooser = fields.find(({ name }) => name === discriminator);
+  const chosen = chooser === undefined ? undefined : currentValue(description, node, chooser);
+  return field.cases.find(({ when }) => when === undefined || when === chosen);
+}
+
+/** Every setting of the open form, saved or not, as the check on the server takes them. */
+export function formValues(description: EditorNodeDescription, node: EditorNode): Record<string, unknown> {
+  const entries = description.form.fields.map((field) => [
+    field.name,
+    currentValue(description, node, field),
+  ]);
+  return { ...Object.fromEntries(entries), schemaVersion: description.schemaVersion };
+}

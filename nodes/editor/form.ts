@@ -1,0 +1,103 @@
+import type { FormField } from '../forms/form-description.ts';
+import { wireAction } from './form-action.ts';
+import { caseOf, closed, currentValue, inputOf, opened } from './form-values.ts';
+import { listElement, makeList, readList } from './list-field.ts';
+import type { EditorNodeDescription } from './node-description.ts';
+import type { EditorNode } from './red.ts';
+import { problemOf, type Translate } from './validators.ts';
+
+/** Brings a form to life that Node-RED has just filled from the node. */
+export function prepareForm(description: EditorNodeDescription, node: EditorNode, text: Translate): void {
+  opened(description, node);
+  const form = document.querySelector<HTMLElement>(`.dbackup-form[data-type="${description.type}"]`);
+  if (form === null) return;
+  const refresh = () => showVariant(description, node, form);
+  for (const field of description.form.fields) prepareField(description, node, field, text, refresh);
+  for (const row of form.querySelectorAll<HTMLElement>('[data-action]')) {
+    wireAction(description, node, row, text);
+  }
+  const { discriminator } = description.form;
+  if (discriminator !== undefined) inputOf(description, discriminator)?.addEventListener('change', refresh);
+  openAdvanced(description, node, form);
+  refresh();
+}
+
+/** Writes what Node-RED does not read by itself into the node. */
+export function saveForm(description: EditorNodeDescription, node: EditorNode): void {
+  for (const { name, control } of description.form.fields) {
+    if (control === 'list') node[name] = readList(description, name) ?? node[name];
+  }
+  node.schemaVersion = description.schemaVersion;
+  closed(description);
+}
+
+export function cancelForm(description: EditorNodeDescription): void {
+  closed(description);
+}
+
+function prepareField(
+  description: EditorNodeDescription,
+  node: EditorNode,
+  field: FormField,
+  text: Translate,
+  refresh: () => void,
+): void {
+  if (field.control === 'list') {
+    const list = listElement(description, field.name);
+    if (list === null) return;
+    const value = node[field.name];
+    const label = text(`${description.type}.${field.name}.label`);
+    const texts = { add: text('form.addRow'), placeholder: field.placeholder ?? '', label };
+    makeList(list, Array.isArray(value) ? value : [], texts, refresh);
+    return;
+  }
+  const input = inputOf(description, field.name);
+  // A node of an older version lacks newer fields: show what they will be.
+  if (input !== null && !field.secret && node[field.name] === undefined) setValue(input, field.initial);
+  if (input instanceof HTMLSelectElement && field.control === 'select') keepUnknown(input, node[field.name]);
+}
+
+function setValue(input: HTMLInputElement | HTMLSelectElement, value: unknown): void {
+  if (input instanceof HTMLInputElement && input.type === 'checkbox') input.checked = value === true;
+  else input.value = String(value);
+}
+
+/** A select would lose a value that is none of its options, such as a variable. */
+function keepUnknown(select: HTMLSelectElement, value: unknown): void {
+  if (typeof value !== 'string' || value === '' || select.value === value) return;
+  select.append(new Option(value, value, true, true));
+}
+
+/** Shows the rows that the chosen variant has, with its own defaults as examples. */
+function showVariant(description: EditorNodeDescription, node: EditorNode, form: HTMLElement): void {
+  for (const field of description.form.fields) {
+    const row = form.querySelector<HTMLElement>(`[data-field="${field.name}"]`);
+    const active = caseOf(description, node, field);
+    if (row !== null) row.hidden = active === undefined;
+    const input = inputOf(description, field.name);
+    if (input instanceof HTMLInputElement && input.type === 'text' && active?.rule.default !== undefined) {
+      input.placeholder = String(active.rule.default) || (field.placeholder ?? '');
+    }
+    if (field.control === 'list') markList(description, node, field);
+  }
+}
+
+/** Node-RED marks inputs that are wrong; a list is marked here. */
+function markList(description: EditorNodeDescription, node: EditorNode, field: FormField): void {
+  const problem = problemOf(description, node, field, currentValue(description, node, field));
+  const entries = listElement(description, field.name)?.querySelectorAll('.dbackup-list-entry') ?? [];
+  for (const [index, entry] of [...entries].entries()) {
+    const wrong = problem !== undefined && (problem.entry === undefined || problem.entry === index + 1);
+    entry.classList.toggle('input-error', wrong);
+  }
+}
+
+/** The folded part is open when something in it was changed. */
+function openAdvanced(description: EditorNodeDescription, node: EditorNode, form: HTMLElement): void {
+  const advanced = form.querySelector('details');
+  if (advanced === null) return;
+  advanced.open = description.form.fields.some(({ section, name, initial }) => {
+    const value = node[name];
+    return section === 'advanced' && value !== undefined && String(value) !== String(initial);
+  });
+}

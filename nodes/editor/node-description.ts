@@ -1,0 +1,16 @@
+import type { FormDescription } from '../forms/form-description.ts';
+
+/** What the generated `.html` of a node set says about each of its node types. */
+export interface EditorNodeDescription {
+  readonly type: string;
+  readonly isConfig: boolean;
+  readonly color: string;
+  readonly icon: string;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly schemaVersion: number;
+  /** Fields that a node without a name is called after, in order. */
+  readonly labelFrom: readonly string[];
+  readonly form: FormDescription;
+  readonly actions: readonly { readonly name: string; readonly route: string }[];
+}

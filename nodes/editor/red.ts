@@ -1,0 +1,87 @@
+/**
+ * The part of Node-RED's editor and of its jQuery that the forms use. Narrower than the published types,
+ * which know neither the widgets' items nor the private message catalogues.
+ */
+export interface EditorRed {
+  readonly nodes: {
+    node(id: string): EditorNode | null | undefined;
+    getType(type: string): NodeTypeDefinition | undefined;
+  };
+  readonly utils: { getNodeLabel(node: EditorNode, fallback?: string): string };
+}
+
+/** A node on the canvas, or a config node. */
+export interface EditorNode {
+  readonly id: string;
+  readonly type: string;
+  readonly valid?: boolean | null;
+  /** Known once its form was open; secrets themselves never come back from the server. */
+  readonly credentials?: Readonly<Record<string, unknown>>;
+  [property: string]: unknown;
+}
+
+/** What `RED.nodes.registerType` takes. */
+export interface NodeTypeDefinition {
+  readonly category: string;
+  readonly color?: string;
+  readonly icon?: string;
+  readonly inputs?: number;
+  readonly outputs?: number;
+  readonly align?: 'left' | 'right';
+  readonly defaults: Readonly<Record<string, PropertyDefinition>>;
+  readonly credentials?: Readonly<Record<string, PropertyDefinition>>;
+  readonly paletteLabel?: (this: unknown) => string;
+  readonly label: (this: EditorNode) => string;
+  readonly labelStyle?: (this: EditorNode) => string;
+  readonly outputLabels?: (this: unknown) => string;
+  oneditprepare(this: EditorNode): void;
+  oneditsave(this: EditorNode): void;
+  oneditcancel(this: EditorNode): void;
+  oneditdelete?(this: EditorNode): void;
+  /** Looks a text up in the node set's catalogue; put there by Node-RED. */
+  _?(key: string, values?: Readonly<Record<string, string | number>>): string;
+}
+
+export interface PropertyDefinition {
+  readonly value?: unknown;
+  /** Type of the config node that the property refers to, or `password` for a credential. */
+  readonly type?: string;
+  readonly required?: boolean;
+  /** True, or why not. Must take two arguments, else Node-RED ignores the reason. */
+  readonly validate?: (this: EditorNode, value: unknown, options: unknown) => true | string;
+}
+
+/** An element wrapped by jQuery, as far as Node-RED's list widget goes. */
+interface Wrapped {
+  editableList(options: ListOptions): void;
+  editableList(action: 'addItem', value: ListItem): void;
+  editableList(action: 'items'): { each(visit: (this: HTMLElement) => void): void };
+}
+
+export interface ListItem {
+  readonly value: string;
+}
+
+export interface ListOptions {
+  readonly addButton: string;
+  readonly removable: boolean;
+  readonly sortable: boolean;
+  readonly height: 'auto';
+  addItem(container: ArrayLike<HTMLElement>, index: number, item: Partial<ListItem>): void;
+  removeItem(): void;
+}
+
+interface Ajax {
+  ajax(request: {
+    readonly url: string;
+    readonly type: 'POST';
+    readonly contentType: 'application/json';
+    readonly data: string;
+  }): PromiseLike<unknown>;
+}
+
+declare const RED: EditorRed;
+declare const $: Ajax & ((element: Element) => Wrapped);
+
+export const red = RED;
+export const jQuery = $;

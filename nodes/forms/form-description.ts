@@ -1,0 +1,33 @@
+import type { FieldValue, Rule } from './rules.ts';
+
+export type Control = 'text' | 'path' | 'number' | 'checkbox' | 'select' | 'list' | 'password' | 'config';
+
+/** A field with its rule in each variant that has it. */
+export interface FormField {
+  readonly name: string;
+  readonly control: Control;
+  readonly secret: boolean;
+  readonly icon?: string;
+  readonly unit?: string;
+  readonly configType?: string;
+  readonly section?: 'advanced';
+  readonly placeholder?: string;
+  /** What a new node starts with. */
+  readonly initial: FieldValue;
+  /** Every option of a select, of all variants. */
+  readonly options: readonly string[];
+  readonly cases: readonly FieldCase[];
+}
+
+export interface FieldCase {
+  /** Value of the discriminating field with which this case holds; absent when it always does. */
+  readonly when?: string;
+  readonly rule: Rule;
+}
+
+/** Everything that the editor, the help and the checks need to know of a node's settings. */
+export interface FormDescription {
+  /** The field that chooses the variant. */
+  readonly discriminator?: string;
+  readonly fields: readonly FormField[];
+}
