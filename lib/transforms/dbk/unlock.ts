@@ -5,6 +5,7 @@ import { deriveFromPassphrase } from '../../keys/scrypt.ts';
 import type { ParsedHeader } from './header.ts';
 import { type KeySlot, openSlot } from './slots.ts';
 
+type PassphraseSlot = Extract<KeySlot, { type: 'passphrase' }>;
 type Attempt = Buffer | 'wrong' | 'missing';
 
 /**
@@ -44,10 +45,26 @@ async function trySlot(slot: KeySlot, salt: Buffer, keys: KeyRing, signal: Abort
   }
   for (const passphrase of keys.passphrases) {
     throwIfAborted(signal);
-    const dataKey = openSlot(slot, await deriveFromPassphrase(passphrase, slot.salt, slot.scrypt), salt);
+    const dataKey = openSlot(slot, await derivedOnce(keys, passphrase, slot), salt);
     if (dataKey !== undefined) return dataKey;
   }
   return keys.passphrases.length === 0 ? 'missing' : 'wrong';
+}
+
+/** Derivations that a ring has seen lately: the files of one run share their scrypt salt. */
+const derivations = new WeakMap<KeyRing, Map<string, Promise<Buffer>>>();
+const REMEMBERED = 16;
+
+function derivedOnce(keys: KeyRing, passphrase: string, slot: PassphraseSlot): Promise<Buffer> {
+  const known = derivations.get(keys) ?? new Map<string, Promise<Buffer>>();
+  derivations.set(keys, known);
+  const id = JSON.stringify([slot.salt.toString('hex'), slot.scrypt, passphrase]);
+  const derived = known.get(id) ?? deriveFromPassphrase(passphrase, slot.salt, slot.scrypt);
+  const [oldest] = known.keys();
+  if (oldest !== undefined && known.size >= REMEMBERED) known.delete(oldest);
+  known.set(id, derived);
+  derived.catch(() => known.delete(id));
+  return derived;
 }
 
 function ownerName(slot: KeySlot): string {
