@@ -23,10 +23,17 @@ export interface TestRuntime {
   stop(): Promise<void>;
 }
 
+type TestOptions = Partial<RuntimeOptions> & {
+  /** Fills the user directory before the start. */
+  readonly prepare?: (userDir: string) => Promise<void>;
+  /** Loads the real backup nodes, too. */
+  readonly withBackupNodes?: boolean;
+};
+
 /** Starts Node-RED with a flow. Only one may run in a process at a time. */
 export async function startTestRuntime(
   flows: readonly FlowEntry[],
-  options: Partial<RuntimeOptions> & { readonly prepare?: (userDir: string) => Promise<void> } = {},
+  options: TestOptions = {},
 ): Promise<TestRuntime> {
   const userDir = await mkdtemp(path.join(tmpdir(), 'dbackup-runtime-'));
   const engine = new StubEngine();
@@ -34,8 +41,8 @@ export async function startTestRuntime(
   const notes: Notes = {};
   const remove = () => rm(userDir, { recursive: true, force: true });
   try {
-    const packageDir = await testPackage(userDir);
-    const { settings, prepare, ...rest } = options;
+    const { settings, prepare, withBackupNodes = false, ...rest } = options;
+    const packageDir = await testPackage(userDir, withBackupNodes);
     await prepare?.(userDir);
     const runtime = await startRuntime({
       flows,
@@ -57,18 +64,41 @@ export async function startTestRuntime(
   }
 }
 
-/** A node package with the sets tracker-nodes.ts and embed-nodes.ts. */
-async function testPackage(userDir: string): Promise<string> {
+/** Where Node-RED finds the node sets of this package, as they are in the source tree. */
+const PACKAGE_SETS = ['config', 'sources', 'transforms', 'destinations', 'restore'];
+
+/** A node package with the sets tracker-nodes.ts and embed-nodes.ts, and those of this package if wanted. */
+async function testPackage(userDir: string, withBackupNodes: boolean): Promise<string> {
   const dir = path.join(userDir, 'runtime-test-nodes');
   await mkdir(dir);
-  const sets = { tracker: TRACKER_TYPES, embed: EMBED_TYPES };
-  for (const [name, types] of Object.entries(sets)) {
-    const source = pathToFileURL(path.join(import.meta.dirname, `${name}-nodes.ts`)).href;
+  const support = (name: string) => path.join(import.meta.dirname, `${name}-nodes.ts`);
+  const sets: NodeSetFile[] = [
+    { name: 'tracker', file: support('tracker'), types: TRACKER_TYPES },
+    { name: 'embed', file: support('embed'), types: EMBED_TYPES },
+    ...(withBackupNodes ? await backupSets() : []),
+  ];
+  for (const { name, file, types } of sets) {
     const declared = types.map((type) => `// registerType('${type}')\n`).join('');
-    await writeFile(path.join(dir, `${name}.js`), `${declared}export { default } from '${source}';\n`);
+    const code = `${declared}export { default } from '${pathToFileURL(file).href}';\n`;
+    await writeFile(path.join(dir, `${name}.js`), code);
   }
-  const nodes = Object.fromEntries(Object.keys(sets).map((name) => [name, `${name}.js`]));
+  const nodes = Object.fromEntries(sets.map(({ name }) => [name, `${name}.js`]));
   const manifest = { name: 'runtime-test-nodes', version: '1.0.0', type: 'module', 'node-red': { nodes } };
   await writeFile(path.join(dir, 'package.json'), JSON.stringify(manifest));
   return dir;
+}
+
+interface NodeSetFile {
+  readonly name: string;
+  readonly file: string;
+  readonly types: readonly string[];
+}
+
+async function backupSets(): Promise<NodeSetFile[]> {
+  const { allNodes } = await import('../../nodes/schemas.ts');
+  return PACKAGE_SETS.map((name) => ({
+    name,
+    file: path.join(import.meta.dirname, `../../nodes/${name}.ts`),
+    types: allNodes.filter(({ set }) => set === name).map(({ type }) => type),
+  }));
 }

@@ -40,8 +40,9 @@ export class StubEngine {
   running: () => Promise<void> = () => Promise.resolve();
   /** Summaries that came out of destinations after their commit. */
   readonly committed: string[] = [];
-  /** Messages that a sink node got, by its id. */
+  /** Sink nodes that got a message, in that order, and the messages. */
   readonly sunk: string[] = [];
+  readonly messages: NodeMessage[] = [];
   readonly #commits = new Map<string, PromiseWithResolvers<void>>();
 
   open(source: string): StubRun {
@@ -127,8 +128,9 @@ export default function register(RED: Omit<NodeAPI, 'hooks'> & TrackedRuntime): 
     });
   });
   define(RED, 'test-sink', (node) => {
-    node.on('input', (_msg: Travelling, _send: Send, done: Done) => {
+    node.on('input', (msg: Travelling, _send: Send, done: Done) => {
       engine.sunk.push(node.id);
+      engine.messages.push(msg);
       done();
     });
   });
