@@ -5,6 +5,8 @@ import { startRuntime } from './embed.ts';
 import { EXIT, type ExitCode, startExitCodeOf } from './exit-codes.ts';
 import { dataDirectory, type FlowInput, type FlowOptions, readFlow, userDirectory } from './flow-input.ts';
 import { validateFlow } from './flow-validation.ts';
+import { type NodeError, NodeErrors } from './node-errors.ts';
+import { loadNodeRed } from './node-red.ts';
 import type { RunReport } from './report/run-report.ts';
 import type { EmbeddedRuntime, LogLine } from './runtime.ts';
 
@@ -23,8 +25,8 @@ export interface FlowSession {
   readonly runtime: EmbeddedRuntime;
   /** Undefined when the flow has no backup node. */
   readonly backup: BackupRuntime | undefined;
-  /** Errors that nodes reported and no Catch node took, so far. */
-  readonly nodeErrors: readonly LogLine[];
+  /** What nodes have reported so far. */
+  nodeErrors(): readonly NodeError[];
   /** Cancels what runs, waits until it is cleaned up, and stops Node-RED. */
   close(reason: string): Promise<void>;
 }
@@ -74,9 +76,9 @@ async function start(
   const userDir = userDirectory(options);
   // The nodes read it from the environment, where it comes before settings.
   process.env.DBACKUP_DATA = dataDirectory(options, env);
-  const nodeErrors: LogLine[] = [];
+  const errors = new NodeErrors();
   const logger = (line: LogLine) => {
-    if (line.level === 'error') nodeErrors.push(line);
+    errors.logged(line);
     report.log(line);
   };
   const runtime = await startRuntime({
@@ -91,7 +93,16 @@ async function start(
   });
   const backup = existingRuntime(runtime);
   if (backup !== undefined) await prepareBackups(backup, runtime, report);
-  return { runtime, backup, nodeErrors, close: (reason) => runtime.stop(reason) };
+  const stopListening = errors.listen(loadNodeRed(userDir));
+  return {
+    runtime,
+    backup,
+    nodeErrors: () => errors.all(),
+    async close(reason) {
+      await runtime.stop(reason);
+      stopListening();
+    },
+  };
 }
 
 /** A history that cannot be written would keep every run from starting: better to know it now. */

@@ -8,10 +8,10 @@ import { parseDuration } from '../duration.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import type { FlowInput, FlowOptions } from '../flow-input.ts';
 import { type FlowSession, openSession } from '../flow-session.ts';
+import type { NodeError } from '../node-errors.ts';
 import { createReport, type ReportOptions } from '../report/create-report.ts';
 import type { RunReport } from '../report/run-report.ts';
 import { exitCodeOfRun } from '../run-outcome.ts';
-import type { LogLine } from '../runtime.ts';
 
 export interface RunInput extends FlowOptions, ReportOptions {
   readonly flow: string;
@@ -24,7 +24,7 @@ export interface RunInput extends FlowOptions, ReportOptions {
 interface Attempt {
   readonly exitCode: ExitCode;
   readonly results: readonly RunResult[];
-  readonly nodeErrors: readonly LogLine[];
+  readonly nodeErrors: readonly NodeError[];
 }
 
 /** Runs a flow's backup once: fires its inject node and waits until everything that follows has ended. */
@@ -53,7 +53,7 @@ async function runOnce(input: RunInput, report: RunReport, context: CommandConte
   const stopped = await runToEnd(session, trigger, signal);
   if (stopped !== undefined) report.failed(stopped);
   else if (results.length === 0) report.failed(nothingRan());
-  const { nodeErrors } = session;
+  const nodeErrors = session.nodeErrors();
   const states = results.map(({ state }) => state);
   const deadlinePassed = limit.aborted;
   const exitCode = exitCodeOfRun({ states, nodeErrors: nodeErrors.length, deadlinePassed });

@@ -37,9 +37,8 @@ export class JsonReport implements RunReport {
     events.on('finished', (result) => this.#write('run-finished', resultJson(result)));
   }
 
-  log({ level, message, node }: LogLine): void {
-    if (level === 'debug') return;
-    this.#write('log', { level, message, ...(node === undefined ? {} : { node: node.id }) });
+  log(line: LogLine): void {
+    if (line.level !== 'debug') this.#write('log', logJson(line));
   }
 
   listening(url: string): void {
@@ -50,7 +49,10 @@ export class JsonReport implements RunReport {
     this.#write('error', errorJson(error));
   }
 
-  ended({ exitCode, results, elapsedMs }: RunEnd): void {
+  ended({ exitCode, results, nodeErrors, elapsedMs }: RunEnd): void {
+    for (const { line, caught } of nodeErrors) {
+      if (caught) this.#write('log', { ...logJson(line), caught });
+    }
     const states = results.map(({ runId, state }) => ({ run: runId, state }));
     this.#write('finished', { exitCode, runs: states, elapsedMs: Math.round(elapsedMs) });
   }
@@ -58,6 +60,10 @@ export class JsonReport implements RunReport {
   #write(event: string, fields: object): void {
     this.#output.json({ event, time: new Date().toISOString(), ...fields });
   }
+}
+
+function logJson({ level, message, node }: LogLine) {
+  return { level, message, ...(node === undefined ? {} : { node: node.id }) };
 }
 
 function resultJson(result: RunResult) {

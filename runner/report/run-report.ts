@@ -3,6 +3,7 @@ import type { EngineEvents, RunResult } from '../../lib/engine/outcome.ts';
 import type { BackupError } from '../../lib/errors.ts';
 import type { FlowProblem } from '../../lib/plan/flow-problem.ts';
 import type { ExitCode } from '../exit-codes.ts';
+import type { NodeError } from '../node-errors.ts';
 import type { LogLine } from '../runtime.ts';
 
 /** How a command that runs a flow tells what happens. */
@@ -24,7 +25,7 @@ export interface RunReport {
 export interface RunEnd {
   readonly exitCode: ExitCode;
   readonly results: readonly RunResult[];
-  /** Errors that nodes of the flow reported and no Catch node took. */
-  readonly nodeErrors: readonly LogLine[];
+  /** What nodes of the flow reported. */
+  readonly nodeErrors: readonly NodeError[];
   readonly elapsedMs: number;
 }

@@ -40,11 +40,10 @@ export class TextReport implements RunReport {
   }
 
   /** The engine's notices and failures come this way too, as lines of the nodes that they concern. */
-  log({ level, message, node }: LogLine): void {
-    if (level === 'debug' || (this.#quiet && level !== 'error')) return;
-    const who = node === undefined ? '' : `${node.name || node.type}: `;
-    const what = level === 'info' ? '' : `${level}: `;
-    this.#progress.above(printable(`${what}${who}${message}`));
+  log(line: LogLine): void {
+    if (line.level === 'debug' || (this.#quiet && line.level !== 'error')) return;
+    const what = line.level === 'info' ? '' : `${line.level}: `;
+    this.#progress.above(printable(`${what}${lineText(line)}`));
   }
 
   listening(url: string): void {
@@ -57,6 +56,11 @@ export class TextReport implements RunReport {
 
   ended({ results, nodeErrors }: RunEnd): void {
     this.#progress.stop();
+    const told = new Set(results.flatMap(messagesOf));
+    for (const { line, caught } of nodeErrors) {
+      if (!caught || told.has(line.message)) continue;
+      this.#output.note(printable(`error (taken by a Catch node): ${lineText(line)}`));
+    }
     const stored = results.some(({ state }) => state === 'succeeded' || state === 'partial');
     if (stored && nodeErrors.length > 0) {
       this.#output.note('The backup is stored, but nodes of the flow reported errors: see above');
@@ -71,6 +75,16 @@ export class TextReport implements RunReport {
   #say(text: string): void {
     if (!this.#quiet) this.#progress.above(printable(text));
   }
+}
+
+function lineText({ message, node }: LogLine): string {
+  return node === undefined ? message : `${node.name || node.type}: ${message}`;
+}
+
+/** Errors that the summary of a run tells already. */
+function messagesOf({ artifacts, destinations, error }: RunResult): string[] {
+  const errors = [error, ...artifacts.map((each) => each.error), ...destinations.map((each) => each.error)];
+  return errors.flatMap((each) => each?.message ?? []);
 }
 
 /** What became of a run, its databases and its destinations. */
