@@ -89,7 +89,7 @@ export interface SampleState {
 }
 
 export function inspectSampleDatabase(file: string): SampleState {
-  const database = new Database(file, { readonly: true });
+  const database = new Database(file, { readonly: true, timeout: 10_000 });
   try {
     // One transaction, so that a writer at work does not come between the queries.
     return database.transaction(() => ({
@@ -97,6 +97,16 @@ export function inspectSampleDatabase(file: string): SampleState {
       ...ledgerState(database),
       digests: Object.fromEntries(STATIC_TABLES.map((table) => [table, digestOf(database, table)])),
     }))();
+  } finally {
+    database.close();
+  }
+}
+
+/** Number of entries that the ledger has now. */
+export function ledgerLength(file: string): number {
+  const database = new Database(file, { readonly: true, timeout: 10_000 });
+  try {
+    return ledgerState(database).ledger;
   } finally {
     database.close();
   }
