@@ -72,7 +72,8 @@ function row(node: AnyNode, field: FormField): string {
     `<div class="form-row dbackup-row" data-field="${field.name}">`,
     `<label${field.control === 'list' ? '' : ` for="${id}"`}>${icon}<span data-i18n="${key}.label"></span></label>`,
     `<div class="dbackup-control">${control(key, id, field)}${unit(field)}</div>`,
-    `<div class="dbackup-hint" data-i18n="${key}.hint"></div>`,
+    // What a name is needs no words.
+    ...(field.name === 'name' ? [] : [`<div class="dbackup-hint" data-i18n="${key}.hint"></div>`]),
     '</div>',
   ].join('\n');
 }

@@ -18,7 +18,7 @@ export async function testKey(settings: KeySettings, vaultFile: string): Promise
       return {
         level: settings.identity === undefined ? 'warning' : 'ok',
         text: settings.identity === undefined ? 'test.ageWithoutIdentity' : 'test.age',
-        values: { recipients: settings.recipients.length },
+        values: { count: settings.recipients.length },
       };
   }
 }

@@ -31,7 +31,8 @@ export function definition(description: EditorNodeDescription): NodeTypeDefiniti
     },
     oneditcancel: () => cancelForm(description),
   };
-  if (isConfig) return { category: 'config', ...behaviour, oneditdelete: () => cancelForm(description) };
+  if (isConfig)
+    return { category: 'config', icon, ...behaviour, oneditdelete: () => cancelForm(description) };
   const paletteLabel = () => text(`${type}.label`);
   const outputLabels = () => text(`${type}.output`);
   return { category: 'backup', color, icon, inputs, outputs, paletteLabel, outputLabels, ...behaviour };

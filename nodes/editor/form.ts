@@ -17,7 +17,11 @@ export function prepareForm(description: EditorNodeDescription, node: EditorNode
     wireAction(description, node, row, text);
   }
   const { discriminator } = description.form;
-  if (discriminator !== undefined) inputOf(description, discriminator)?.addEventListener('change', refresh);
+  const chooser = discriminator === undefined ? null : inputOf(description, discriminator);
+  chooser?.addEventListener('change', () => {
+    refresh();
+    for (const result of form.querySelectorAll('.dbackup-result')) result.replaceChildren();
+  });
   openAdvanced(description, node, form);
   refresh();
 }

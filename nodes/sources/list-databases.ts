@@ -14,7 +14,7 @@ export async function listDatabases(driver: SourceDriver, signal: AbortSignal): 
   return {
     level: warnings.length > 0 ? 'warning' : 'ok',
     text: 'databases.found',
-    values: { found: databases.length, total: formatBytes(total) },
+    values: { count: databases.length, total: formatBytes(total) },
     rows,
     notes: warnings,
   };
