@@ -1,5 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import { open, rename, unlink } from 'node:fs/promises';
+import { open, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { toBackupError } from '../errors.ts';
 
@@ -8,19 +7,16 @@ const OWNER_ONLY = 0o600;
 
 /**
  * Replaces a file by this text, whole or not at all: temporary file, fsync, rename, fsync of the folder.
+ * Only one caller may do this to a file at a time; what a killed one left behind is removed.
  * @throws BackupError `permission`, `no-space`, `not-found` …
  */
 export async function replaceSecretFile(file: string, text: string): Promise<void> {
   const folder = dirname(file);
-  const temporary = join(folder, `.${basename(file)}.${randomBytes(6).toString('hex')}.tmp`);
+  const temporary = join(folder, `.${basename(file)}.tmp`);
   try {
+    await rm(temporary, { force: true });
     await writeNew(temporary, text);
-    try {
-      await rename(temporary, file);
-    } catch (error) {
-      await unlink(temporary).catch(() => undefined);
-      throw error;
-    }
+    await rename(temporary, file);
     await syncFolder(folder);
   } catch (error) {
     throw toBackupError(error, `${file} cannot be written`);
