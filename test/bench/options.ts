@@ -8,7 +8,7 @@ export interface BenchOptions {
   readonly runs: number;
   /** Where a folder of its own is made for data and output, about six times the size. */
   readonly folder: string;
-  /** Cases whose id () holds this text; all when empty. */
+  /** Cases whose id (such as sqlitePlain) holds this text; all when empty. */
   readonly only: string;
 }
 
