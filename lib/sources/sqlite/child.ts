@@ -73,6 +73,10 @@ export class SqliteChild {
     }
   }
 
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
   /** Why the request failed, once it has. */
   get failure(): BackupError | undefined {
     return this.#failure;
@@ -97,7 +101,7 @@ export class SqliteChild {
   }
 
   /** Kills the process, if it is still there, and waits until it is gone. A first failure is kept. */
-  async kill(failure: BackupError): Promise<void> {
+  async kill(failure = new BackupError('aborted', `The work on ${this.#subject} was ended`)): Promise<void> {
     if (!this.#hasEnded) this.#fail(failure);
     await this.ended;
   }
