@@ -115,5 +115,5 @@ async function put(
     yield content;
   }
   const pending = await driver.write(path, once(), { signal: never, expectedBytes: content.length });
-  await pending.commit();
+  await pending.commit().finally(async () => await pending.abort());
 }

@@ -5,6 +5,8 @@ import { BLOCK_BYTES } from '../../bytes/stream.ts';
 const MAX_QUEUED_BYTES = 8 * BLOCK_BYTES;
 /** Bytes handed to the disk in one call. */
 const BATCH_BYTES = 4 * BLOCK_BYTES;
+/** After so many bytes the disk is told to begin, so that the sync at the end has little left to do. */
+const FLUSH_BYTES = 32 * BLOCK_BYTES;
 /** A block is written early when it is made of that many chunks: bounds what tiny chunks cost. */
 const BLOCK_CHUNKS = 256;
 const MAX_QUEUED_CHUNKS = 16 * BLOCK_CHUNKS;
@@ -19,6 +21,8 @@ export class FileWriter {
   #queue: Buffer[] = [];
   #queuedBytes = 0;
   #position = 0;
+  #flushedTo = 0;
+  #flushing: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
   #ending = false;
   #stopped = false;
@@ -58,6 +62,7 @@ export class FileWriter {
       await this.#draining;
     }
     await this.#draining;
+    await this.#flushing;
     this.#failed.signal.throwIfAborted();
   }
 
@@ -65,6 +70,7 @@ export class FileWriter {
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#draining;
+    await this.#flushing;
   }
 
   #drain(): void {
@@ -72,10 +78,26 @@ export class FileWriter {
     this.#draining = this.#writeBlocks().then(
       () => this.#settle(),
       (error: unknown) => {
-        this.#stopped = true;
-        this.#failed.abort(error);
+        this.#fail(error);
         this.#settle();
       },
+    );
+  }
+
+  #fail(error: unknown): void {
+    this.#stopped = true;
+    this.#failed.abort(error);
+  }
+
+  /** An error of the disk is told to one sync only: to this one, then. */
+  #flushBehind(): void {
+    if (this.#flushing !== undefined || this.#position - this.#flushedTo < FLUSH_BYTES) return;
+    this.#flushedTo = this.#position;
+    this.#flushing = this.#file.datasync().then(
+      () => {
+        this.#flushing = undefined;
+      },
+      (error: unknown) => this.#fail(error),
     );
   }
 
@@ -103,6 +125,7 @@ export class FileWriter {
     while (this.#isBlockReady()) {
       const batch = this.#takeBatch();
       await this.#writeAll(batch);
+      this.#flushBehind();
       for (const chunk of batch) this.#queuedBytes -= chunk.length;
       if (!this.#isFull()) this.#wakeProducer();
     }
