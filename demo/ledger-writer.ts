@@ -29,9 +29,9 @@ const book = database.transaction(() => {
   putSession.run(next % 400, randomBytes(2000));
 });
 
-process.stdout.write('ready\n');
-while (going) {
+for (let booked = 0; going; booked++) {
   book.immediate();
+  if (booked === 20) process.stdout.write('ready\n');
   await wait(2);
 }
 process.stdout.write(`${lastEntry.get()}\n`);

@@ -9,7 +9,7 @@ import type { RunTracker } from '../nodes/run-tracker-port.ts';
 import { existingRuntime } from '../nodes/runtime.ts';
 import { Cleanup } from './cleanup.ts';
 import { encryptCredentials, readCredentials } from './credentials.ts';
-import { describeEntry, expectedNodes } from './expected-nodes.ts';
+import { describeEntry, type ExpectedNode, expectedNodes } from './expected-nodes.ts';
 import { type GatedServer, listen, type RequestHandler } from './http-server.ts';
 import { FlowLog } from './log.ts';
 import { memoryStorage } from './memory-storage.ts';
@@ -31,6 +31,7 @@ const LOADING_PATIENCE_MS = 2_000;
 export async function startRuntime(options: RuntimeOptions): Promise<EmbeddedRuntime> {
   const userDir = path.resolve(options.userDir);
   const packageDir = options.packageDir ?? ownPackageDir();
+  const expected = expectedNodes(options.flows);
   const credentials = readCredentials(options.credentials, options.flows, process.env);
   const nodeRed = loadNodeRed(userDir);
   const includes = neededSets(options.flows, { coreNodesDir: nodeRed.coreNodesDir, packageDir, userDir });
@@ -46,7 +47,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<EmbeddedRun
   };
   const embedded = new Embedded(nodeRed, options, log);
   try {
-    await embedded.start(settings);
+    await embedded.start(settings, expected);
     return embedded;
   } catch (error) {
     await embedded.stop();
@@ -83,9 +84,9 @@ class Embedded implements EmbeddedRuntime {
     return this.#gate?.url;
   }
 
-  async start(settings: { readonly httpNodeRoot: string }): Promise<void> {
+  async start(settings: { readonly httpNodeRoot: string }, expected: readonly ExpectedNode[]): Promise<void> {
     const { runtime, util } = this.#nodeRed;
-    const { http, flows, onUncaught, logger, countMessages } = this.#options;
+    const { http, onUncaught, logger, countMessages } = this.#options;
     if (onUncaught !== undefined) this.#cleanup.add(catchUncaught(onUncaught, logger));
     if (http !== undefined) {
       const gate = await listen(http.host ?? '127.0.0.1', http.port);
@@ -108,7 +109,7 @@ class Embedded implements EmbeddedRuntime {
       this.#cleanup.add(() => stopLoaded(runtime, loaded));
       return loaded;
     });
-    assertAllRun(runtime, flows, this.#log);
+    assertAllRun(runtime, expected, this.#log);
     this.#gate?.open(this.#httpNodes(settings.httpNodeRoot));
   }
 
@@ -120,10 +121,11 @@ class Embedded implements EmbeddedRuntime {
 
   async deploy(flows: readonly FlowEntry[], type: 'full' | 'flows' | 'nodes'): Promise<void> {
     const { runtime } = this.#nodeRed;
+    const expected = expectedNodes(flows);
     await flowsStarted(runtime, this.#timeoutMs, () =>
       runtime.flows.setFlows({ flows: { flows }, deploymentType: type }),
     );
-    assertAllRun(runtime, flows, this.#log);
+    assertAllRun(runtime, expected, this.#log);
   }
 
   async stop(reason = 'the runner ends'): Promise<void> {
@@ -240,8 +242,8 @@ function problemOf({ id, payload }: RuntimeEvent): BackupError | undefined {
 }
 
 /** A node whose constructor throws is logged by Node-RED and left out; here that is an error. */
-function assertAllRun(runtime: RuntimeModule, flows: readonly FlowEntry[], log: FlowLog): void {
-  const missing = expectedNodes(flows).filter(({ id }) => !runtime._.nodes.getNode(id));
+function assertAllRun(runtime: RuntimeModule, expected: readonly ExpectedNode[], log: FlowLog): void {
+  const missing = expected.filter(({ id }) => !runtime._.nodes.getNode(id));
   if (missing.length === 0) return;
   const reasons = missing.map(({ id, entry }) => {
     const reason = log.errorOf(id);

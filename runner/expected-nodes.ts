@@ -1,3 +1,4 @@
+import { BackupError } from '../lib/errors.ts';
 import type { FlowEntry } from './runtime.ts';
 
 /** A node that has to run once the flow has started; in a subflow, once for each instance. */
@@ -7,26 +8,18 @@ export interface ExpectedNode {
   readonly entry: FlowEntry;
 }
 
-/** The nodes that have to run: all but those switched off, alone, by their tab, or by an unused subflow. */
+/**
+ * The nodes that have to run: all but those switched off, alone or by their tab, and those of unused subflows.
+ * @throws BackupError `invalid-config` when a subflow contains itself: Node-RED would never finish starting it
+ */
 export function expectedNodes(flows: readonly FlowEntry[]): ExpectedNode[] {
-  const containers = new Set(
-    flows.filter((entry) => entry.type === 'tab' || entry.type === 'subflow').map(idOf),
-  );
-  const offTabs = new Set(flows.filter((entry) => entry.type === 'tab' && entry.disabled === true).map(idOf));
-  const subflows = new Set(flows.filter((entry) => entry.type === 'subflow').map(idOf));
+  const hidden = new Set(flows.filter(isHiddenContainer).map(({ id }) => id));
   const nodes = flows.filter(
     (entry) => !['tab', 'subflow', 'group'].includes(entry.type) && entry.d !== true,
   );
-
-  const within = (entry: FlowEntry, prefix: string): ExpectedNode[] => {
-    const id = `${prefix}${entry.id}`;
-    const subflow = /^subflow:(.+)$/.exec(entry.type)?.[1];
-    const inner = subflow === undefined ? [] : nodes.filter((node) => node.z === subflow);
-    return [{ id, entry }, ...inner.flatMap((node) => within(node, `${id}-`))];
-  };
   return nodes
-    .filter(({ z }) => z === undefined || !containers.has(z) || !(offTabs.has(z) || subflows.has(z)))
-    .flatMap((entry) => within(entry, ''));
+    .filter(({ z }) => z === undefined || !hidden.has(z))
+    .flatMap((entry) => expand(entry, nodes, []));
 }
 
 /** How a person finds a node: its name if it has one, its type and id. */
@@ -34,6 +27,23 @@ export function describeEntry({ id, type, name }: FlowEntry): string {
   return typeof name === 'string' && name !== '' ? `"${name}" (${type}, ${id})` : `${type} ${id}`;
 }
 
-function idOf(entry: FlowEntry): string {
-  return entry.id;
+/** What lies in a subflow runs only in its instances; what lies on a disabled tab does not run. */
+function isHiddenContainer({ type, disabled }: FlowEntry): boolean {
+  return type === 'subflow' || (type === 'tab' && disabled === true);
+}
+
+/** The node itself and, when it is an instance of a subflow, the nodes inside it. */
+function expand(entry: FlowEntry, nodes: readonly FlowEntry[], around: readonly FlowEntry[]): ExpectedNode[] {
+  const path = [...around, entry];
+  const expected = { id: path.map(({ id }) => id).join('-'), entry };
+  const subflow = /^subflow:(.+)$/.exec(entry.type)?.[1];
+  if (subflow === undefined) return [expected];
+  if (around.some(({ type }) => type === entry.type)) {
+    throw new BackupError(
+      'invalid-config',
+      `Subflow ${subflow} contains itself: take its instance ${entry.id} out of it`,
+    );
+  }
+  const inside = nodes.filter((node) => node.z === subflow);
+  return [expected, ...inside.flatMap((node) => expand(node, nodes, path))];
 }

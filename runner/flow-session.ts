@@ -5,8 +5,8 @@ import { startRuntime } from './embed.ts';
 import { EXIT, type ExitCode, startExitCodeOf } from './exit-codes.ts';
 import { dataDirectory, type FlowInput, type FlowOptions, readFlow, userDirectory } from './flow-input.ts';
 import { validateFlow } from './flow-validation.ts';
-import { type NodeError, NodeErrors } from './node-errors.ts';
 import { loadNodeRed } from './node-red.ts';
+import { NodeReports } from './node-reports.ts';
 import type { RunReport } from './report/run-report.ts';
 import type { EmbeddedRuntime, LogLine } from './runtime.ts';
 
@@ -26,7 +26,7 @@ export interface FlowSession {
   /** Undefined when the flow has no backup node. */
   readonly backup: BackupRuntime | undefined;
   /** What nodes have reported so far. */
-  nodeErrors(): readonly NodeError[];
+  readonly reports: NodeReports;
   /** Cancels what runs, waits until it is cleaned up, and stops Node-RED. */
   close(reason: string): Promise<void>;
 }
@@ -76,9 +76,9 @@ async function start(
   const userDir = userDirectory(options);
   // The nodes read it from the environment, where it comes before settings.
   process.env.DBACKUP_DATA = dataDirectory(options, env);
-  const errors = new NodeErrors();
+  const reports = new NodeReports();
   const logger = (line: LogLine) => {
-    errors.logged(line);
+    reports.logged(line);
     report.log(line);
   };
   const runtime = await startRuntime({
@@ -93,11 +93,11 @@ async function start(
   });
   const backup = existingRuntime(runtime);
   if (backup !== undefined) await prepareBackups(backup, runtime, report);
-  const stopListening = errors.listen(loadNodeRed(userDir));
+  const stopListening = reports.listen(loadNodeRed(userDir));
   return {
     runtime,
     backup,
-    nodeErrors: () => errors.all(),
+    reports,
     async close(reason) {
       await runtime.stop(reason);
       stopListening();

@@ -67,6 +67,7 @@ function createProgram(run: Runner): Command {
     .exitOverride();
   addFlowCommands(program, run);
   addSetCommands(program, run);
+  addKeyCommands(program, run);
   return program;
 }
 
@@ -141,6 +142,21 @@ function addSetCommands(program: Command, run: Runner): void {
     .option('--limit <count>', 'newest so many', positiveInteger, 20)
     .addOption(jsonOption())
     .action(async (options) => run((await import('./commands/runs.ts')).runs, options));
+}
+
+function addKeyCommands(program: Command, run: Runner): void {
+  const key = program.command('key').description('keys of the vault in the data directory');
+  withData(key.command('list'))
+    .description('list the keys, without their bytes')
+    .addOption(jsonOption())
+    .action(async (options) => run((await import('./commands/key.ts')).listKeys, options));
+  withData(key.command('create'))
+    .description('make a key, and the vault with the first one')
+    .argument('<name>', 'the name that key nodes choose it by')
+    .addOption(jsonOption())
+    .action(async (name, options) =>
+      run((await import('./commands/key.ts')).createKey, { name, ...options }),
+    );
 }
 
 const FLOW_HELP = 'flow file, as Export in the editor writes it';

@@ -3,8 +3,14 @@ import { enabledNodes, type FlowNode, nameOf, nodeLabel } from './flow-file.ts';
 import { FlowGraph } from './flow-graph.ts';
 import type { BackupNodeType } from './flow-problem.ts';
 
-/** Inject nodes whose message can come to a source. Those inside subflows cannot be fired from outside. */
-export function backupTriggers(
+/** Roles of nodes that do something by themselves when a message comes. */
+const STARTED = new Set<BackupNodeType['role']>(['source', 'other']);
+
+/**
+ * Inject nodes that start a backup, restore or verification. Those inside subflows cannot be fired from
+ * outside.
+ */
+export function flowTriggers(
   nodes: readonly FlowNode[],
   types: ReadonlyMap<string, BackupNodeType>,
 ): FlowNode[] {
@@ -15,12 +21,17 @@ export function backupTriggers(
     (node) =>
       node.type === 'inject' &&
       !templates.has(node.z ?? '') &&
-      graph.reachableFrom(node.id, { rescues: false }).some(({ type }) => types.get(type)?.role === 'source'),
+      graph.reachableFrom(node.id, { rescues: false }).some((reached) => starts(reached, types)),
   );
 }
 
+function starts(node: FlowNode, types: ReadonlyMap<string, BackupNodeType>): boolean {
+  const role = types.get(node.type)?.role;
+  return role !== undefined && STARTED.has(role);
+}
+
 /**
- * The inject node that starts the backup: the one that a person names by id or name, else the only one.
+ * The inject node that starts the flow: the one that a person names by id or name, else the only one.
  * @throws BackupError `invalid-config` that lists them when it is not clear which is meant
  */
 export function chooseTrigger(triggers: readonly FlowNode[], wanted: string | undefined): FlowNode {
@@ -36,12 +47,12 @@ export function chooseTrigger(triggers: readonly FlowNode[], wanted: string | un
 function problemOf(found: readonly FlowNode[], wanted: string | undefined): string {
   if (wanted !== undefined) {
     return found.length === 0
-      ? `No inject node "${wanted}" leads to a source`
+      ? `No inject node "${wanted}" leads to a source, restore or verify node`
       : `Several inject nodes are called "${wanted}": name one by its id`;
   }
   return found.length === 0
-    ? 'No inject node leads to a source: wire one to it, or use "dbackup serve" for a flow that something else starts'
-    : 'Several inject nodes lead to a source: choose one with --trigger';
+    ? 'No inject node leads to a source, restore or verify node: wire one to it, or use "dbackup serve" for a flow that something else starts'
+    : 'Several inject nodes could be meant: choose one with --trigger';
 }
 
 function choices(triggers: readonly FlowNode[]): string {
@@ -49,8 +60,8 @@ function choices(triggers: readonly FlowNode[]): string {
 }
 
 /**
- * The flow for a run that is started by hand: no inject node fires by a clock, and those that start a backup
- * not at the start of the flow either.
+ * The flow for a run that is started by hand: no inject node fires by a clock, and the triggers do not
+ * fire at the start of the flow either.
  */
 export function withoutSchedules(nodes: readonly FlowNode[], triggers: readonly FlowNode[]): FlowNode[] {
   const starting = new Set(triggers.map(({ id }) => id));

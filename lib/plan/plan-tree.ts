@@ -44,6 +44,17 @@ export function buildPlan(joined: readonly JoinedPath[]): SourcePlan[] {
   return [...plans.values()];
 }
 
+/** The tree without the destinations, and the branches to nowhere, that are not live; undefined when none is. */
+export function livePart(
+  branch: PlanBranch,
+  isLive: (destination: string) => boolean,
+): PlanBranch | undefined {
+  const branches = branch.branches.flatMap((child) => livePart(child, isLive) ?? []);
+  const destinations = branch.destinations.filter(isLive);
+  if (branches.length === 0 && destinations.length === 0) return undefined;
+  return { ...branch, branches, destinations };
+}
+
 /** The transforms that apply to the source at that place of the path, in order. */
 export function transformsAfter(path: readonly PathStep[], sourceIndex: number): TransformStep[] {
   return path.slice(sourceIndex + 1).filter((step) => step.type === 'transform');

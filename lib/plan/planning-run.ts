@@ -84,6 +84,8 @@ export class PlanningRun {
    */
   join(recipe: Recipe, binding: DestinationBinding): Promise<CommittedSet> {
     const { promise, resolve, reject } = Promise.withResolvers<CommittedSet>();
+    // A caller that has gone (its node was removed) must not turn a failed run into a crash.
+    promise.catch(() => undefined);
     try {
       this.#refuseWhenSealed(binding.label);
       this.#checkRecipe(recipe, binding);
@@ -96,8 +98,6 @@ export class PlanningRun {
       binding,
       settle: (outcome) => (outcome instanceof BackupError ? reject(outcome) : resolve(outcome)),
     });
-    // A caller that has gone (its node was removed) must not turn a failed run into a crash.
-    promise.catch(() => undefined);
     return promise;
   }
 
@@ -153,11 +153,17 @@ export class PlanningRun {
         `${binding.label} is reached twice in one run: use one destination node for each branch, with different folders`,
       );
     }
-    if (other.driver.describe() === binding.driver.describe() && other.prefix === binding.prefix) {
+    if (placeOf(other) === placeOf(binding)) {
       throw new BackupError(
         'invalid-config',
-        `${binding.label} and ${other.label} store into the same folder ${binding.driver.describe()}/${binding.prefix}: give them different folders`,
+        `${binding.label} and ${other.label} store into the same folder ${placeOf(binding)}: give them different folders`,
       );
     }
   }
+}
+
+/** Where the destination's jobs lie: a folder of a storage may as well be the root of another one. */
+function placeOf({ driver, prefix }: DestinationBinding): string {
+  const root = driver.describe().replace(/\/+$/, '');
+  return prefix === '' ? root : `${root}/${prefix}`;
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BackupError } from '../errors.ts';
+import { parseValue } from '../parse.ts';
 
 /** A setting that may stand in a message: plain JSON, no secrets, no Buffers, no streams. */
 const plainOptions = z.record(z.string(), z.json());
@@ -64,10 +65,21 @@ export function readRecipe(value: unknown): Recipe | undefined {
       `msg.backup has version ${version}, this DBackup reads version 1: update @dbackup/node-red on this host`,
     );
   }
-  const parsed = recipe.safeParse(value);
-  if (parsed.success) return parsed.data;
+  const parsed = parseValue(recipe, value);
+  const problem = parsed.ok ? jsonProblem(parsed.value) : parsed.problem;
+  if (parsed.ok && problem === undefined) return parsed.value;
   throw new BackupError(
     'invalid-config',
-    `msg.backup is not a backup recipe (${z.prettifyError(parsed.error).replaceAll('\n', ' ')}): let a source node write it and leave it unchanged on the way`,
+    `msg.backup is not a backup recipe (${problem}): let a source node write it and leave it unchanged on the way`,
   );
+}
+
+/** A recipe ends up in a manifest: what cannot be written there is refused before the dump, not after it. */
+function jsonProblem(value: Recipe): string | undefined {
+  try {
+    JSON.stringify(value);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message.split('\n')[0] : String(error);
+  }
 }

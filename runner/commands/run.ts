@@ -1,14 +1,14 @@
 import { orAbort } from '../../lib/abort.ts';
 import type { RunResult } from '../../lib/engine/outcome.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../../lib/errors.ts';
-import { backupTriggers, chooseTrigger, withoutSchedules } from '../../lib/plan/flow-triggers.ts';
+import { chooseTrigger, flowTriggers, withoutSchedules } from '../../lib/plan/flow-triggers.ts';
 import { backupNodeTypes } from '../../nodes/schemas.ts';
 import type { CommandBody, CommandContext } from '../command.ts';
 import { parseDuration } from '../duration.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import type { FlowInput, FlowOptions } from '../flow-input.ts';
 import { type FlowSession, openSession } from '../flow-session.ts';
-import type { NodeError } from '../node-errors.ts';
+import type { NodeError } from '../node-reports.ts';
 import { createReport, type ReportOptions } from '../report/create-report.ts';
 import type { RunReport } from '../report/run-report.ts';
 import { exitCodeOfRun } from '../run-outcome.ts';
@@ -27,7 +27,7 @@ interface Attempt {
   readonly nodeErrors: readonly NodeError[];
 }
 
-/** Runs a flow's backup once: fires its inject node and waits until everything that follows has ended. */
+/** Runs a flow once: fires its inject node and waits until everything that follows has ended. */
 export const run: CommandBody<RunInput> = async (input, context) => {
   const began = performance.now();
   const report = createReport(input, context.output);
@@ -41,7 +41,7 @@ async function runOnce(input: RunInput, report: RunReport, context: CommandConte
   const limit = deadlineSignal(input.deadline);
   let trigger = '';
   const prepare = ({ nodes }: FlowInput) => {
-    const triggers = backupTriggers(nodes, backupNodeTypes);
+    const triggers = flowTriggers(nodes, backupNodeTypes);
     trigger = chooseTrigger(triggers, input.trigger).id;
     return withoutSchedules(nodes, triggers);
   };
@@ -51,12 +51,13 @@ async function runOnce(input: RunInput, report: RunReport, context: CommandConte
   session.backup?.engine.events.on('finished', (result) => results.push(result));
   const signal = AbortSignal.any([context.signal, limit]);
   const stopped = await runToEnd(session, trigger, signal);
+  const nodeErrors = session.reports.errors();
+  const { tasks } = session.reports;
   if (stopped !== undefined) report.failed(stopped);
-  else if (results.length === 0) report.failed(nothingRan());
-  const nodeErrors = session.nodeErrors();
+  else if (results.length + tasks + nodeErrors.length === 0) report.failed(nothingRan());
   const states = results.map(({ state }) => state);
   const deadlinePassed = limit.aborted;
-  const exitCode = exitCodeOfRun({ states, nodeErrors: nodeErrors.length, deadlinePassed });
+  const exitCode = exitCodeOfRun({ states, tasks, nodeErrors: nodeErrors.length, deadlinePassed });
   return { exitCode, results, nodeErrors };
 }
 
@@ -101,6 +102,6 @@ function deadlineSignal(time: string | undefined): AbortSignal {
 function nothingRan(): BackupError {
   return new BackupError(
     'incomplete',
-    'No backup ran: the message of the inject node came to no source. Look for a node on the way that drops it',
+    'No backup ran: the message of the inject node came to no source, restore or verify node. Look for a node on the way that drops it',
   );
 }

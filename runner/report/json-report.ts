@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import { isStored } from '../../lib/backupset/manifest.ts';
-import type { CommittedSet, EngineEvents, RunResult } from '../../lib/engine/outcome.ts';
+import type { CommittedSet, EngineEvents, RunProgress, RunResult } from '../../lib/engine/outcome.ts';
 import type { BackupError } from '../../lib/errors.ts';
 import type { FlowProblem } from '../../lib/plan/flow-problem.ts';
 import { errorJson, type Output } from '../output.ts';
@@ -27,9 +27,7 @@ export class JsonReport implements RunReport {
       if (state === 'planning') this.#write('run-opened', { run: runId, job });
       if (state === 'running') this.#write('run-started', { run: runId, job });
     });
-    events.on('progress', ({ runId, nodes: _nodes, ...progress }) => {
-      this.#write('progress', { run: runId, ...progress });
-    });
+    events.on('progress', (progress) => this.#write('progress', progressJson(progress)));
     events.on('notice', ({ runId, ...notice }) => this.#write('notice', { run: runId, ...notice }));
     events.on('artifactFailed', ({ runId, node, database, error }) => {
       this.#write('artifact-failed', { run: runId, node, database, error: errorJson(error) });
@@ -60,6 +58,11 @@ export class JsonReport implements RunReport {
   #write(event: string, fields: object): void {
     this.#output.json({ event, time: new Date().toISOString(), ...fields });
   }
+}
+
+function progressJson({ runId, nodes: _, rate, etaSeconds, ...progress }: RunProgress) {
+  const eta = etaSeconds === undefined ? {} : { etaSeconds: Math.round(etaSeconds) };
+  return { run: runId, ...progress, rate: Math.round(rate), ...eta };
 }
 
 function logJson({ level, message, node }: LogLine) {

@@ -3,7 +3,7 @@ import type { EngineEvents, RunResult } from '../../lib/engine/outcome.ts';
 import type { BackupError } from '../../lib/errors.ts';
 import type { FlowProblem } from '../../lib/plan/flow-problem.ts';
 import type { ExitCode } from '../exit-codes.ts';
-import type { NodeError } from '../node-errors.ts';
+import type { NodeError } from '../node-reports.ts';
 import type { LogLine } from '../runtime.ts';
 
 /** How a command that runs a flow tells what happens. */

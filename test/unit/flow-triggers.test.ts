@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { type FlowNode, parseFlow } from '../../lib/plan/flow-file.ts';
 import type { BackupNodeType } from '../../lib/plan/flow-problem.ts';
-import { backupTriggers, chooseTrigger, withoutSchedules } from '../../lib/plan/flow-triggers.ts';
+import { chooseTrigger, flowTriggers, withoutSchedules } from '../../lib/plan/flow-triggers.ts';
 
 const SOURCE: BackupNodeType = { type: 'src', role: 'source', references: () => [], check: () => [] };
-const TYPES = new Map([['src', SOURCE]]);
+const VERIFY: BackupNodeType = { ...SOURCE, type: 'verify', role: 'other' };
+const STORE: BackupNodeType = { ...SOURCE, type: 'dst', role: 'destination' };
+const TYPES = new Map([SOURCE, VERIFY, STORE].map((type) => [type.type, type]));
 
 function flow(...nodes: object[]): FlowNode[] {
   return parseFlow(JSON.stringify([{ id: 't', type: 'tab' }, ...nodes]), 'f');
@@ -18,18 +20,22 @@ const source = { id: 's', type: 'src', z: 't', wires: [[]] };
 const ids = (nodes: readonly FlowNode[]) => nodes.map(({ id }) => id);
 
 describe('flow triggers', () => {
-  it('are the inject nodes that lead to a source', () => {
+  it('are the inject nodes that lead to something to do', () => {
     const nodes = flow(
       inject('near', ['s']),
       inject('far', ['f']),
       { id: 'f', type: 'function', z: 't', wires: [['s']] },
       inject('other', ['log']),
       { id: 'log', type: 'debug', z: 't' },
+      inject('check', ['v']),
+      { id: 'v', type: 'verify', z: 't' },
+      inject('pointless', ['dst']),
+      { id: 'dst', type: 'dst', z: 't' },
       inject('off', ['s'], { d: true }),
       { id: 'c', type: 'catch', z: 't', scope: null, wires: [['s']] },
       source,
     );
-    assert.deepEqual(ids(backupTriggers(nodes, TYPES)), ['near', 'far']);
+    assert.deepEqual(ids(flowTriggers(nodes, TYPES)), ['near', 'far', 'check']);
   });
 
   it('leave out those inside subflows', () => {
@@ -37,21 +43,23 @@ describe('flow triggers', () => {
       ...source,
       z: 'sf',
     });
-    assert.deepEqual(backupTriggers(nodes, TYPES), []);
+    assert.deepEqual(flowTriggers(nodes, TYPES), []);
   });
 
   it('are chosen by id, by name, or because there is one only', () => {
     const two = flow(inject('a', ['s'], { name: 'nightly' }), inject('b', ['s'], { name: 'b' }), source);
-    const triggers = backupTriggers(two, TYPES);
+    const triggers = flowTriggers(two, TYPES);
     assert.equal(chooseTrigger(triggers, 'nightly').id, 'a');
     assert.equal(chooseTrigger(triggers, 'b').id, 'b');
     assert.equal(chooseTrigger(triggers.slice(0, 1), undefined).id, 'a');
     assert.throws(() => chooseTrigger(triggers, undefined), {
       code: 'invalid-config',
-      message:
-        /Several inject nodes lead to a source: choose one with --trigger \("nightly" \(inject a\), "b"/,
+      message: /Several inject nodes could be meant: choose one with --trigger \("nightly" \(inject a\), "b"/,
     });
-    assert.throws(() => chooseTrigger(triggers, 'weekly'), /No inject node "weekly" leads to a source/);
+    assert.throws(
+      () => chooseTrigger(triggers, 'weekly'),
+      /No inject node "weekly" leads to a source, restore or verify node/,
+    );
     assert.throws(() => chooseTrigger([], undefined), /dbackup serve/);
     const [first] = triggers;
     assert.ok(first);
@@ -60,7 +68,7 @@ describe('flow triggers', () => {
 
   it('do not fire by themselves in a run by hand, what prepares the flow still does', () => {
     const nodes = flow(inject('start', ['s']), inject('prepare', ['log']), source);
-    const prepared = withoutSchedules(nodes, backupTriggers(nodes, TYPES));
+    const prepared = withoutSchedules(nodes, flowTriggers(nodes, TYPES));
     const settings = prepared.map(({ id, once, repeat }) => [id, once, repeat]);
     assert.deepEqual(settings, [
       ['t', undefined, undefined],

@@ -6,8 +6,8 @@ import { EXIT, exitCodeOf, startExitCodeOf } from '../../runner/exit-codes.ts';
 import { exitCodeOfRun } from '../../runner/run-outcome.ts';
 
 describe('exit codes', () => {
-  const ended = (states: FinalState[], nodeErrors = 0, deadlinePassed = false) =>
-    exitCodeOfRun({ states, nodeErrors, deadlinePassed });
+  const ended = (states: FinalState[], nodeErrors = 0, deadlinePassed = false, tasks = 0) =>
+    exitCodeOfRun({ states, nodeErrors, deadlinePassed, tasks });
 
   it('are the documented numbers', () => {
     assert.deepEqual(EXIT, {
@@ -32,8 +32,15 @@ describe('exit codes', () => {
     assert.equal(ended(['partial', 'failed']), 1);
   });
 
-  it('never call a flow ok that backed nothing up', () => {
+  it('never call a flow ok that did nothing', () => {
     assert.equal(ended([]), 1);
+    assert.equal(ended([], 1), 1);
+  });
+
+  it('say how restores and verifications ended', () => {
+    assert.equal(ended([], 0, false, 1), 0);
+    assert.equal(ended([], 1, false, 1), 5);
+    assert.equal(ended(['failed'], 0, false, 1), 1);
   });
 
   it('count an error of a node after the backup', () => {

@@ -1,3 +1,4 @@
+import { backupNodeTypes } from '../nodes/schemas.ts';
 import type { NodeRed } from './node-red.ts';
 import type { LogLine } from './runtime.ts';
 
@@ -8,29 +9,40 @@ export interface NodeError {
   readonly caught: boolean;
 }
 
-interface CompleteEvent {
-  readonly error?: unknown;
-  readonly node: { readonly node: { readonly id: string; readonly type: string; readonly name?: string } };
+interface ReportingNode {
+  readonly id: string;
+  readonly type: string;
+  readonly name?: string;
 }
 
-const HOOK = 'onComplete.dbackup-errors';
-const OURS = /^dbackup-/;
+interface CompleteEvent {
+  readonly error?: unknown;
+  readonly node: { readonly node: ReportingNode };
+}
+
+const HOOK = 'onComplete.dbackup-reports';
 
 /**
- * Collects what went wrong in a flow: every error that Node-RED logs, and those of backup nodes that a Catch
- * node took. A backup that was not verified is no success, whoever was told about it.
+ * Collects what nodes say of their work: every error that Node-RED logs, and those of backup nodes that a
+ * Catch node took. A backup that was not verified is no success, whoever was told about it.
  */
-export class NodeErrors {
+export class NodeReports {
   readonly #logged: LogLine[] = [];
   readonly #reported: LogLine[] = [];
+  #tasks = 0;
+
+  /** Restores and verifications that succeeded. */
+  get tasks(): number {
+    return this.#tasks;
+  }
 
   /** Listens to what nodes report when they are done with a message. @returns ends it */
   listen({ runtime: { hooks } }: NodeRed): () => void {
     hooks.add(HOOK, ({ error, node: { node } }: CompleteEvent) => {
-      if (error === undefined || error === null || !OURS.test(node.type)) return;
-      const message = error instanceof Error ? error.message : String(error);
-      const { id, type, name } = node;
-      this.#reported.push({ level: 'error', message, node: { id, type, ...(name ? { name } : {}) } });
+      const role = backupNodeTypes.get(node.type)?.role;
+      if (role === undefined) return;
+      if (error !== undefined && error !== null) this.#reported.push(errorLine(node, error));
+      else if (role === 'other') this.#tasks += 1;
     });
     return () => hooks.remove(HOOK);
   }
@@ -40,7 +52,7 @@ export class NodeErrors {
     if (line.level === 'error') this.#logged.push(line);
   }
 
-  all(): NodeError[] {
+  errors(): NodeError[] {
     const known = new Set(this.#logged.map(keyOf));
     const caught = this.#reported.filter((line) => !known.has(keyOf(line)));
     return [
@@ -48,6 +60,11 @@ export class NodeErrors {
       ...caught.map((line) => ({ line, caught: true })),
     ];
   }
+}
+
+function errorLine({ id, type, name }: ReportingNode, error: unknown): LogLine {
+  const message = error instanceof Error ? error.message : String(error);
+  return { level: 'error', message, node: { id, type, ...(name ? { name } : {}) } };
 }
 
 function keyOf({ node, message }: LogLine): string {
