@@ -1,4 +1,5 @@
 import { abortError, throwIfAborted } from '../errors.ts';
+import { passReleases } from './release.ts';
 import type { ByteStream } from './stream.ts';
 
 /**
@@ -6,7 +7,11 @@ import type { ByteStream } from './stream.ts';
  * even if the input hangs, and the input is told to end without waiting for it.
  * @throws BackupError the signal's reason, `aborted` when it is not a BackupError
  */
-export async function* abortable(input: ByteStream, signal: AbortSignal): AsyncGenerator<Buffer> {
+export function abortable(input: ByteStream, signal: AbortSignal): ByteStream {
+  return passReleases(input, readUntilAborted(input, signal));
+}
+
+async function* readUntilAborted(input: ByteStream, signal: AbortSignal): AsyncGenerator<Buffer> {
   throwIfAborted(signal);
   const iterator = input[Symbol.asyncIterator]();
   let rejectPending: ((error: Error) => void) | undefined;

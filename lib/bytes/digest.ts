@@ -25,6 +25,10 @@ export class DigestTap implements ByteStream {
     return this.#digest;
   }
 
+  release(chunk: Buffer): void {
+    this.#input.release?.(chunk);
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, undefined> {
     for await (const chunk of this.#input) {
       this.#hash.update(chunk);

@@ -1,6 +1,5 @@
 import zlib from 'node:zlib';
 import { abortable } from '../bytes/abortable.ts';
-import { BlockPool } from '../bytes/block-pool.ts';
 import { ByteCursor } from '../bytes/cursor.ts';
 import { rechunk } from '../bytes/rechunk.ts';
 import { BLOCK_BYTES, type ByteStream } from '../bytes/stream.ts';
@@ -26,7 +25,7 @@ export async function* compressBrotli(
     signal,
     (cause) => new BackupError('internal', `brotli could not compress: ${cause.message}`, { cause }),
   );
-  const cursor = new ByteCursor(rechunk(abortable(input, signal), new BlockPool(BLOCK_BYTES, 0)));
+  const cursor = new ByteCursor(rechunk(abortable(input, signal), BLOCK_BYTES, 0));
   try {
     yield* pass.run(() => cursor.takeSome(BLOCK_BYTES));
   } finally {

@@ -2,9 +2,11 @@ import zlib from 'node:zlib';
 import { abortable } from '../bytes/abortable.ts';
 import { ByteCursor } from '../bytes/cursor.ts';
 import { mapOrdered, parallelBlocks } from '../bytes/parallel.ts';
+import { withRelease } from '../bytes/release.ts';
 import type { ByteStream } from '../bytes/stream.ts';
-import { damaged, decodeError } from './decode-error.ts';
-import { GzipMembers, type MemberOptions, type OpenMember, type WholeMember } from './gzip-members.ts';
+import { decodeError } from './decode-error.ts';
+import { GzipMembers, type MemberOptions, type OpenMember } from './gzip-members.ts';
+import { WholeDecoder } from './whole-decoder.ts';
 import { ENGINE_CHUNK_BYTES, ZlibPass } from './zlib-pass.ts';
 
 /** What is given to an inflating engine at once, in bytes. */
@@ -14,16 +16,26 @@ const INPUT_PIECE_BYTES = 256 * 1024;
  * Decompresses a gzip file (RFC 1952): members that tell their length in parallel, others as they come.
  * @throws BackupError `incomplete` when the file is cut off, `corrupt` when it is damaged, `aborted`
  */
-export async function* decompressGzip(
+export function decompressGzip(input: ByteStream, signal: AbortSignal, options: MemberOptions): ByteStream {
+  const decoder = new WholeDecoder(zlib.gunzip);
+  const content = decodeMembers(abortable(input, signal), decoder, signal, options);
+  return withRelease(content, (chunk) => decoder.release(chunk));
+}
+
+async function* decodeMembers(
   input: ByteStream,
+  decoder: WholeDecoder,
   signal: AbortSignal,
   options: MemberOptions,
 ): AsyncGenerator<Buffer> {
-  const cursor = new ByteCursor(abortable(input, signal));
+  const cursor = new ByteCursor(input);
   const members = new GzipMembers(cursor, options);
   try {
     for (;;) {
-      yield* mapOrdered(members.wholeMembers(), inflateWhole, { inFlight: parallelBlocks(), signal });
+      yield* mapOrdered(members.wholeMembers(), (member) => decoder.decode(member), {
+        inFlight: parallelBlocks(),
+        signal,
+      });
       const open = members.pendingOpenMember();
       if (open === undefined) return;
       yield* inflateOpen(open, cursor, members, signal);
@@ -31,22 +43,6 @@ export async function* decompressGzip(
   } finally {
     await cursor.close();
   }
-}
-
-function inflateWhole(member: WholeMember): Promise<Buffer> {
-  const { contentBytes, where } = member;
-  return new Promise((resolve, reject) => {
-    // One byte more than will come: the engine then sees in one step that it is done.
-    const options = {
-      chunkSize: Math.max(contentBytes + 1, zlib.constants.Z_MIN_CHUNK),
-      maxOutputLength: Math.max(contentBytes, 1),
-    };
-    zlib.gunzip(member.bytes, options, (error, content) => {
-      if (error) reject(decodeError(where, error));
-      else if (content.length === contentBytes) resolve(content);
-      else reject(damaged(`${where} holds ${content.length} bytes, its trailer says ${contentBytes}`));
-    });
-  });
 }
 
 async function* inflateOpen(

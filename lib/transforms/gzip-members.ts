@@ -8,18 +8,11 @@ import {
   readMemberHeader,
   TRAILER_BYTES,
 } from './gzip-format.ts';
+import type { WholePart } from './whole-decoder.ts';
 
 /** Members of at most this length, compressed and not, are inflated whole, and several at once. */
 const WHOLE_BYTES = 4 * 1024 * 1024;
 const PIECE_BYTES = 1024 * 1024;
-
-/** A member in one buffer. */
-export interface WholeMember {
-  readonly bytes: Buffer;
-  readonly contentBytes: number;
-  /** Names the member in errors. */
-  readonly where: string;
-}
 
 /** A member that does not tell its length, or is too long to be held: it is inflated as it comes. */
 export interface OpenMember {
@@ -53,7 +46,7 @@ export class GzipMembers {
    * member, which is then `pendingOpenMember`.
    * @throws BackupError `incomplete` when the file is cut off, `corrupt` when it is not gzip
    */
-  async *wholeMembers(): AsyncGenerator<WholeMember> {
+  async *wholeMembers(): AsyncGenerator<WholePart> {
     while (await this.#cursor.has(1)) {
       if (await this.#isPadding()) continue;
       const header = await readMemberHeader(this.#cursor, this.#where);
@@ -93,7 +86,7 @@ export class GzipMembers {
   }
 
   /** Takes a member of ours; undefined (and nothing taken) when it must be inflated as it comes. */
-  async #takeWhole(header: MemberHeader): Promise<WholeMember | undefined> {
+  async #takeWhole(header: MemberHeader): Promise<WholePart | undefined> {
     const { memberBytes } = header;
     if (memberBytes === undefined || memberBytes > WHOLE_BYTES) return undefined;
     const where = this.#where;

@@ -1,6 +1,5 @@
 import zlib from 'node:zlib';
 import { abortable } from '../bytes/abortable.ts';
-import { BlockPool } from '../bytes/block-pool.ts';
 import { mapOrdered, parallelBlocks } from '../bytes/parallel.ts';
 import { rechunk } from '../bytes/rechunk.ts';
 import { BLOCK_BYTES, type ByteStream } from '../bytes/stream.ts';
@@ -20,14 +19,14 @@ export async function* compressGzip(
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   const inFlight = parallelBlocks();
-  const blocks = new BlockPool(BLOCK_BYTES, inFlight);
+  const blocks = rechunk(abortable(input, signal), BLOCK_BYTES, inFlight);
   const work = async (block: Buffer) => {
     const member = await compressBlock(block, level);
     blocks.release(block);
     return { member, contentBytes: block.length };
   };
   const end = { members: 0, contentBytes: 0, trailersCrc: 0 };
-  const members = mapOrdered(rechunk(abortable(input, signal), blocks), work, { inFlight, signal });
+  const members = mapOrdered(blocks, work, { inFlight, signal });
   for await (const { member, contentBytes } of members) {
     end.members += 1;
     end.contentBytes += contentBytes;

@@ -2,10 +2,12 @@ import zlib from 'node:zlib';
 import { abortable } from '../bytes/abortable.ts';
 import { ByteCursor } from '../bytes/cursor.ts';
 import { mapOrdered, parallelBlocks } from '../bytes/parallel.ts';
+import { withRelease } from '../bytes/release.ts';
 import type { ByteStream } from '../bytes/stream.ts';
 import { damaged, decodeError } from './decode-error.ts';
+import { WholeDecoder } from './whole-decoder.ts';
 import { ENGINE_CHUNK_BYTES, ZlibPass } from './zlib-pass.ts';
-import { type FrameOptions, type LongFrame, type WholeFrame, ZstdFrames } from './zstd-frames.ts';
+import { type FrameOptions, type LongFrame, ZstdFrames } from './zstd-frames.ts';
 
 /**
  * Decompresses a zstd file (RFC 8878): frames of up to 4 MiB in parallel, longer ones and those of unknown
@@ -13,42 +15,36 @@ import { type FrameOptions, type LongFrame, type WholeFrame, ZstdFrames } from '
  * stops without an error where a frame ends.
  * @throws BackupError `incomplete` when the file is cut off, `corrupt` when it is damaged, `aborted`
  */
-export async function* decompressZstd(
+export function decompressZstd(input: ByteStream, signal: AbortSignal, options: FrameOptions): ByteStream {
+  const decoder = new WholeDecoder(zlib.zstdDecompress);
+  const content = decodeFrames(abortable(input, signal), decoder, signal, options);
+  return withRelease(content, (chunk) => decoder.release(chunk));
+}
+
+async function* decodeFrames(
   input: ByteStream,
+  decoder: WholeDecoder,
   signal: AbortSignal,
   options: FrameOptions,
 ): AsyncGenerator<Buffer> {
-  const cursor = new ByteCursor(abortable(input, signal));
+  const cursor = new ByteCursor(input);
   const frames = new ZstdFrames(cursor, options);
   try {
     for (;;) {
-      yield* mapOrdered(frames.wholeFrames(), decompressWhole, { inFlight: parallelBlocks(), signal });
+      yield* mapOrdered(frames.wholeFrames(), (frame) => decoder.decode(frame), {
+        inFlight: parallelBlocks(),
+        signal,
+      });
       const long = frames.pendingLongFrame();
       if (long === undefined) return;
-      yield* decompressLong(long, frames, signal);
+      yield* decodeLong(long, frames, signal);
     }
   } finally {
     await cursor.close();
   }
 }
 
-function decompressWhole(frame: WholeFrame): Promise<Buffer> {
-  const { contentBytes, where } = frame;
-  return new Promise((resolve, reject) => {
-    // One byte more than will come: the engine then sees in one step that it is done.
-    const options = {
-      chunkSize: Math.max(contentBytes + 1, zlib.constants.Z_MIN_CHUNK),
-      maxOutputLength: Math.max(contentBytes, 1),
-    };
-    zlib.zstdDecompress(frame.bytes, options, (error, content) => {
-      if (error) reject(decodeError(where, error));
-      else if (content.length === contentBytes) resolve(content);
-      else reject(damaged(`${where} holds ${content.length} bytes, its header says ${contentBytes}`));
-    });
-  });
-}
-
-async function* decompressLong(
+async function* decodeLong(
   frame: LongFrame,
   frames: ZstdFrames,
   signal: AbortSignal,

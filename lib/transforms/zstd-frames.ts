@@ -1,5 +1,6 @@
 import type { ByteCursor } from '../bytes/cursor.ts';
 import { cutOff, damaged } from './decode-error.ts';
+import type { WholePart } from './whole-decoder.ts';
 import {
   BLOCK_HEADER_BYTES,
   CHECKSUM_BYTES,
@@ -20,14 +21,6 @@ import { SEEK_TABLE_MAGIC, SeekTableCheck } from './zstd-seek-table.ts';
 const WHOLE_CONTENT_BYTES = 4 * 1024 * 1024;
 /** Skippable frames and the bytes of long frames are taken in pieces of at most this size. */
 const PIECE_BYTES = 1024 * 1024;
-
-/** A frame in one buffer. */
-export interface WholeFrame {
-  readonly bytes: Buffer;
-  readonly contentBytes: number;
-  /** Names the frame in errors. */
-  readonly where: string;
-}
 
 /** A frame that is too long to be held, or does not tell its size: it is read by `frameBytes`. */
 export interface LongFrame {
@@ -59,7 +52,7 @@ export class ZstdFrames {
    * which is then `pendingLongFrame`.
    * @throws BackupError `incomplete` when the file is cut off, `corrupt` when it is not zstd
    */
-  async *wholeFrames(): AsyncGenerator<WholeFrame> {
+  async *wholeFrames(): AsyncGenerator<WholePart> {
     while (await this.#cursor.has(1)) {
       const magic = await this.#magic();
       if (isSkippable(magic)) {
@@ -167,7 +160,7 @@ export class ZstdFrames {
     return bytes;
   }
 
-  #take(header: FrameHeader, length: number): WholeFrame {
+  #take(header: FrameHeader, length: number): WholePart {
     const where = this.#where;
     const bytes = this.#cursor.take(length);
     const contentBytes = header.contentBytes ?? 0;

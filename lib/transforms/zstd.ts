@@ -1,6 +1,5 @@
 import zlib from 'node:zlib';
 import { abortable } from '../bytes/abortable.ts';
-import { BlockPool } from '../bytes/block-pool.ts';
 import { mapOrdered, parallelBlocks } from '../bytes/parallel.ts';
 import { rechunk } from '../bytes/rechunk.ts';
 import { BLOCK_BYTES, type ByteStream } from '../bytes/stream.ts';
@@ -22,7 +21,7 @@ export async function* compressZstd(
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   const inFlight = parallelBlocks();
-  const blocks = new BlockPool(BLOCK_BYTES, inFlight);
+  const blocks = rechunk(abortable(input, signal), BLOCK_BYTES, inFlight);
   const compressors = new FrameCompressors(level);
   const table = new SeekTableWriter();
   const compressBlock = async (block: Buffer): Promise<Frame> => {
@@ -31,7 +30,7 @@ export async function* compressZstd(
     return { pieces, contentBytes: block.length };
   };
   try {
-    const frames = mapOrdered(rechunk(abortable(input, signal), blocks), compressBlock, { inFlight, signal });
+    const frames = mapOrdered(blocks, compressBlock, { inFlight, signal });
     for await (const frame of frames) {
       table.add(entryOf(frame));
       yield* frame.pieces;
