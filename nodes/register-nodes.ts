@@ -3,7 +3,7 @@ import { BackupError, toBackupError } from '../lib/errors.ts';
 import { type AdminApi, serveActions } from './admin-routes.ts';
 import type { AnyNode, BackupMessage, Deliver, NodeBehaviour, NodeContext } from './define-node.ts';
 import { formOf, readSettings, settingsError } from './forms/settings.ts';
-import { backupRuntime, type RuntimeApi } from './runtime.ts';
+import { type BackupRuntime, backupRuntime, type RuntimeApi } from './runtime.ts';
 import { attachOffers, findService, serviceOf } from './services.ts';
 import { failure } from './status/status-text.ts';
 
@@ -32,36 +32,51 @@ export function credentialsOf({ schema }: AnyNode): Record<string, { type: 'pass
   return Object.fromEntries(secrets.map(({ name }) => [name, { type: 'password' }]));
 }
 
+/** A node that runs. It keeps to the runtime that it was started with, also while that one ends. */
+interface Started {
+  readonly runtime: BackupRuntime;
+  readonly behaviour: NodeBehaviour;
+}
+
 function startNode(
   RED: RuntimeApi,
   definition: AnyNode,
   node: Node<Record<string, string>>,
   raw: NodeDef,
 ): void {
-  const behaviour = setUp(RED, definition, node, raw);
-  if (behaviour instanceof BackupError) {
-    node.error(behaviour.message);
-    node.status(failure(behaviour));
-  } else {
-    attachOffers(node, behaviour.offers ?? []);
-    if (definition.role !== 'config') backupRuntime(RED).board.enlist(node.id, definition.role);
+  const started = setUp(RED, definition, node, raw);
+  if (started instanceof BackupError) {
+    node.error(started.message);
+    node.status(failure(started));
+    if (definition.inputs === 1) refuseMessages(node, started);
+    return;
   }
-  if (definition.inputs === 1) listen(RED, node, behaviour);
+  const { runtime, behaviour } = started;
+  attachOffers(node, behaviour.offers ?? []);
+  if (definition.role !== 'config') runtime.board.enlist(node.id, definition.role);
+  if (definition.inputs === 1) listen(RED, node, started);
+  node.on('close', (done: () => void) => {
+    // A deploy leaves the runs alone; when Node-RED ends, it waits until they are cleaned up.
+    if (runtime.closing.aborted) runtime.shutdown('Node-RED ends').then(done, done);
+    else done();
+  });
 }
 
-/** The node's behaviour, or why it cannot have one: a wrong setting must not keep the flow from starting. */
+/** The running node, or why it cannot run: a wrong setting must not keep the flow from starting. */
 function setUp(
   RED: RuntimeApi,
   definition: AnyNode,
   node: Node<Record<string, string>>,
   raw: NodeDef,
-): NodeBehaviour | BackupError {
+): Started | BackupError {
   const label = raw.name ? `${definition.type} "${raw.name}"` : definition.type;
   try {
+    const runtime = backupRuntime(RED);
     const result = readSettings(definition, { ...raw, ...node.credentials });
     if ('problems' in result) return settingsError(label, result.problems);
     // The settings were just read with the schema of this very definition.
-    return definition.setup(contextOf(RED, definition, node, label, result.settings as never));
+    const context = contextOf(RED, runtime, definition, node, label, result.settings as never);
+    return { runtime, behaviour: definition.setup(context) };
   } catch (thrown) {
     return toBackupError(thrown, label);
   }
@@ -69,6 +84,7 @@ function setUp(
 
 function contextOf<Settings>(
   RED: RuntimeApi,
+  runtime: BackupRuntime,
   { type }: AnyNode,
   node: Node,
   label: string,
@@ -79,32 +95,30 @@ function contextOf<Settings>(
     type,
     label,
     settings,
+    runtime,
     self: node.name === undefined ? { id: node.id, type } : { id: node.id, type, name: node.name },
-    get runtime() {
-      return backupRuntime(RED);
-    },
     use: (key, nodeId) => serviceOf(RED, key, nodeId),
     find: (key, nodeId) => findService(RED, key, nodeId),
-    status: (status) => backupRuntime(RED).board.set(node.id, status),
-    progress: (status) => backupRuntime(RED).board.update(node.id, status),
+    status: (status) => runtime.board.set(node.id, status),
+    progress: (status) => runtime.board.update(node.id, status),
     warn: (message) => node.warn(message),
     text: (key, values) => RED._(key, { ...values }),
   };
+}
+
+function refuseMessages(node: Node, error: BackupError): void {
+  node.on('input', (_message: NodeMessage, _send: unknown, done: Done) => done(error));
 }
 
 /**
  * Listens with three arguments, so that Node-RED and the run tracker wait for `done`. What the handler
  * throws or rejects with reaches `done` exactly once: Node-RED itself would end the process.
  */
-function listen(RED: RuntimeApi, node: Node, behaviour: NodeBehaviour | BackupError): void {
+function listen(RED: RuntimeApi, node: Node, started: Started): void {
   node.on('input', (message: NodeMessage, _send: unknown, done: Done) => {
-    handle(RED, node, behaviour, message).then(
+    handle(RED, node, started, message).then(
       () => done(),
-      (thrown: unknown) => {
-        const error = toBackupError(thrown);
-        showFailure(RED, node, error);
-        fail(RED, node, error, message, done);
-      },
+      (thrown: unknown) => fail(RED, node, started.runtime, toBackupError(thrown), message, done),
     );
   });
 }
@@ -112,33 +126,34 @@ function listen(RED: RuntimeApi, node: Node, behaviour: NodeBehaviour | BackupEr
 async function handle(
   RED: RuntimeApi,
   node: Node,
-  behaviour: NodeBehaviour | BackupError,
+  { runtime, behaviour }: Started,
   message: BackupMessage,
 ): Promise<void> {
-  if (behaviour instanceof BackupError) throw behaviour;
-  const { deploys } = backupRuntime(RED);
   const waiting: (Promise<void> | undefined)[] = [];
   const deliver: Deliver = (sent) => {
-    waiting.push(deploys.afterDeploy(() => sendAs(RED, node, sent)));
+    waiting.push(runtime.deploys.afterDeploy(() => sendAs(RED, node, sent)));
   };
   await behaviour.onInput?.(message, deliver);
   await Promise.all(waiting);
 }
 
 /** Reports through the node that bears the id now: the Catch nodes around a replaced node are gone with it. */
-function fail(RED: RuntimeApi, node: Node, error: BackupError, message: NodeMessage, done: Done): void {
-  const report = () => {
+function fail(
+  RED: RuntimeApi,
+  node: Node,
+  runtime: BackupRuntime,
+  error: BackupError,
+  message: NodeMessage,
+  done: Done,
+): void {
+  if (error.code !== 'aborted') runtime.board.set(node.id, failure(error));
+  runtime.deploys.afterDeploy(() => {
     const bearer = RED.nodes.getNode(node.id);
     if (bearer === node) return done(error);
     if (bearer) bearer.error(error, message);
     else RED.log.error(`${describe(node)} was removed, and failed: ${error.message}`);
     done();
-  };
-  backupRuntime(RED).deploys.afterDeploy(report);
-}
-
-function showFailure(RED: RuntimeApi, node: Node, error: BackupError): void {
-  if (error.code !== 'aborted') backupRuntime(RED).board.set(node.id, failure(error));
+  });
 }
 
 /**

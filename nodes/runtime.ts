@@ -1,10 +1,11 @@
 import type { NodeAPI, NodeStatus } from 'node-red';
 import { BackupEngine } from '../lib/engine/backup-engine.ts';
-import { BackupError } from '../lib/errors.ts';
+import { BackupError, toBackupError } from '../lib/errors.ts';
 import type { RunJournal } from '../lib/runs/journal.ts';
 import { openStore, type Store } from '../lib/store/store.ts';
 import { DeployWindow } from './deploy-window.ts';
 import { dataDirectory, type PackageSettings, readPackageSettings } from './package-settings.ts';
+import { whenProcessEnds } from './process-end.ts';
 import { RunReports } from './run-reports.ts';
 import { runTracker, type TrackedRuntime } from './run-tracker.ts';
 import type { RunTracker } from './run-tracker-port.ts';
@@ -85,8 +86,16 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   const reports = new RunReports(engine.events, RED);
   const deploys = new DeployWindow(RED.events);
   let ended: Promise<void> | undefined;
+  const shutdown = (reason: string) => (ended ??= end(reason));
+  // Without its admin root, Node-RED is part of another program, which has its own ways to end.
+  const embedded = (RED.settings as { httpAdminRoot?: unknown }).httpAdminRoot === false;
+  const endCleanly = () => {
+    shutdown('Node-RED ends').catch((error: unknown) => RED.log.error(toBackupError(error).message));
+  };
+  const release = embedded ? () => undefined : whenProcessEnds(endCleanly);
   const end = async (reason: string) => {
     forget();
+    release();
     closing.abort(new BackupError('aborted', reason));
     await engine.shutdown(reason);
     board.close();
@@ -103,7 +112,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     settings,
     closing: closing.signal,
     store,
-    shutdown: (reason) => (ended ??= end(reason)),
+    shutdown,
   };
 }
 
