@@ -6,7 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { BackupError } from '../lib/errors.ts';
 import { runTracker } from '../nodes/run-tracker.ts';
 import type { RunTracker } from '../nodes/run-tracker-port.ts';
-import { existingRuntime } from '../nodes/runtime.ts';
+import { type BackupRuntime, existingRuntime } from '../nodes/runtime.ts';
 import { Cleanup } from './cleanup.ts';
 import { encryptCredentials, readCredentials } from './credentials.ts';
 import { describeEntry, type ExpectedNode, expectedNodes } from './expected-nodes.ts';
@@ -20,6 +20,7 @@ import { catchUncaught } from './uncaught.ts';
 
 const START_TIMEOUT_MS = 60_000;
 const LOADING_PATIENCE_MS = 2_000;
+const FAREWELL_MS = 3_000;
 
 /**
  * Starts Node-RED without its editor, with only the node sets that the flow needs, and waits until the flow
@@ -63,6 +64,7 @@ class Embedded implements EmbeddedRuntime {
   readonly #cleanup = new Cleanup();
   #tracker: RunTracker | undefined;
   #gate: GatedServer | undefined;
+  #stopping: Promise<void> | undefined;
 
   constructor(nodeRed: NodeRed, options: RuntimeOptions, log: FlowLog) {
     this.#nodeRed = nodeRed;
@@ -128,9 +130,23 @@ class Embedded implements EmbeddedRuntime {
     assertAllRun(runtime, expected, this.#log);
   }
 
-  async stop(reason = 'the runner ends'): Promise<void> {
-    await existingRuntime(this)?.shutdown(reason);
+  stop(reason = 'the runner ends'): Promise<void> {
+    this.#stopping ??= this.#stop(reason);
+    return this.#stopping;
+  }
+
+  async #stop(reason: string): Promise<void> {
+    const backup = existingRuntime(this);
+    if (backup !== undefined) await this.#cancelRuns(backup, reason);
     await this.#cleanup.run();
+  }
+
+  /** Nodes behind a cancelled backup get a moment to tell people of it. */
+  async #cancelRuns(backup: BackupRuntime, reason: string): Promise<void> {
+    const cancelled = backup.engine.activeRuns().length > 0;
+    this.#tracker?.countAll();
+    await backup.shutdown(reason);
+    if (cancelled) await within(FAREWELL_MS, this.#tracker?.idle());
   }
 
   #httpNodes(root: string): RequestHandler {
@@ -142,12 +158,15 @@ class Embedded implements EmbeddedRuntime {
 
 /** Node-RED cannot be stopped while it still loads node sets; it gets a moment to come to an end of that. */
 async function stopLoaded(runtime: RuntimeModule, loaded: Promise<void>): Promise<void> {
-  const patience = new AbortController();
-  await Promise.race([loaded, wait(LOADING_PATIENCE_MS, undefined, { signal: patience.signal })]).catch(
-    () => undefined,
-  );
-  patience.abort();
+  await within(LOADING_PATIENCE_MS, loaded);
   await runtime.stop();
+}
+
+/** Waits until it settles, but not longer than that. */
+async function within(ms: number, work: Promise<unknown> | undefined): Promise<void> {
+  const patience = new AbortController();
+  await Promise.race([work, wait(ms, undefined, { signal: patience.signal })]).catch(() => undefined);
+  patience.abort();
 }
 
 /** Settings that the headless runtime depends on; they win over what the user set. */

@@ -169,6 +169,7 @@ describe('Redeploying while a backup runs', () => {
     play(async (scene) => {
       await scene.begin();
       await scene.runtime.stop();
+      assert.deepEqual(scene.engine.sunk, ['caught'], 'the error was handed on before the end');
       assert.deepEqual(scene.backup.engine.activeRuns(), []);
       assert.deepEqual(await readdir(scene.root, { recursive: true }), []);
     }));
