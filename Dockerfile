@@ -21,7 +21,7 @@ RUN apt-get update \
 COPY --from=install /opt/dbackup /opt/dbackup
 RUN ln -s /opt/dbackup/node_modules/.bin/dbackup /usr/local/bin/dbackup \
   && install -d -o node -g node /data /flows /backups
-ENV NODE_ENV=production DBACKUP_DATA=/data
+ENV NODE_ENV=production DBACKUP_DATA=/data XDG_CACHE_HOME=/tmp/cache
 USER node
 WORKDIR /data
 VOLUME ["/data", "/backups"]
@@ -30,4 +30,4 @@ EXPOSE 1880
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:1880/').then((answer) => process.exit(answer.status === 503 ? 1 : 0), () => process.exit(1))"]
 ENTRYPOINT ["tini", "--", "dbackup"]
-CMD ["serve", "/flows/flow.json", "--host", "0.0.0.0", "--port", "1880"]
+CMD ["serve", "/flows/flow.json", "--user-dir", "/data", "--host", "0.0.0.0", "--port", "1880"]
