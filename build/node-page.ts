@@ -65,10 +65,10 @@ function takes(type: string, field: FormField, catalogue: Catalogue): string {
 }
 
 function defaultOf(field: FormField): string {
+  if (field.control === 'select') return `\`${String(field.initial)}\``;
   const defaults = field.cases.map(({ when, rule }) => ({ when, value: rule.default }));
   const set = defaults.filter(({ value }) => value !== undefined && value !== '');
-  if (set.length === 0)
-    return field.cases.every(({ rule }) => rule.required) && field.options.length === 0 ? 'required' : '';
+  if (set.length === 0) return field.cases.every(({ rule }) => rule.required) ? 'required' : '';
   const values = new Set(set.map(({ value }) => String(value)));
   if (values.size === 1) return `\`${[...values].join()}\``;
   return set.map(({ when, value }) => `\`${String(value)}\` (${when})`).join(', ');

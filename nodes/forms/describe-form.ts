@@ -45,17 +45,22 @@ export function describeForm(schema: SettingsSchema): FormDescription {
   return { discriminator, fields: toFields(collect(variants), discriminator) };
 }
 
+/** All fields of all variants. A field that only later variants have stands where they have it. */
 function collect(variants: readonly { object: JsonObject; when?: string | undefined }[]) {
   const fields = new Map<string, Collected>();
+  const order: string[] = [];
   for (const { object, when } of variants) {
+    let place = 0;
     for (const [name, property] of Object.entries(object.properties ?? {})) {
       const rule = toRule(name, property, object.required?.includes(name) ?? false);
       const field = fields.get(name) ?? { property, cases: [] };
       field.cases.push(when === undefined ? { rule } : { when, rule });
+      if (!fields.has(name)) order.splice(place, 0, name);
       fields.set(name, field);
+      place = order.indexOf(name) + 1;
     }
   }
-  return fields;
+  return new Map(order.map((name) => [name, fields.get(name) as Collected]));
 }
 
 function toFields(collected: ReadonlyMap<string, Collected>, discriminator?: string): FormField[] {

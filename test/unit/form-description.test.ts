@@ -42,6 +42,11 @@ describe('form of a schema', () => {
     );
   });
 
+  it('puts a field that only some variants have where they have it', () => {
+    const names = form.fields.map(({ name }) => name);
+    assert.deepEqual(names, ['kind', 'path', 'level', 'password', 'server', 'common']);
+  });
+
   it('keeps the rules of each variant of a field apart', () => {
     const ranges = field('level').cases.map(({ when, rule }) => [
       when,
@@ -93,8 +98,8 @@ describe('settings of a node', () => {
     assert.ok('problems' in read);
     assert.deepEqual(read.problems, [
       { field: 'level', message: 'must be at most 11' },
-      { field: 'common', message: 'must be true or false' },
       { field: 'password', message: 'must have at least 3 characters' },
+      { field: 'common', message: 'must be true or false' },
     ]);
   });
 
