@@ -24,6 +24,17 @@ export function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
+/**
+ * Waits for `work`, at most that long. The work itself goes on, and its late rejection is swallowed.
+ * @throws what `late` makes, when the time is over first
+ */
+export function orTimeout<T>(work: Promise<T>, atMostMs: number, late: () => Error): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const timer = setTimeout(() => reject(late()), atMostMs);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
 /** Waits until `work` settles either way, at most that long. For clean-ups that may hang with their disk. */
 export async function settled(work: Promise<unknown>, atMostMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;

@@ -1,6 +1,6 @@
 import type { DestinationDriver } from '../destinations/driver.ts';
-import { type BackupError, toBackupError } from '../errors.ts';
-import { jobFolder, MANIFEST_FILE } from './names.ts';
+import { type BackupError, throwIfAborted, toBackupError } from '../errors.ts';
+import { jobFolder, joinPath, MANIFEST_FILE } from './names.ts';
 import { type BackupSet, openBackupSet } from './reader.ts';
 
 export interface Catalog {
@@ -21,14 +21,16 @@ export interface CatalogQuery {
 const PARALLEL_READS = 8;
 
 /**
- * All committed sets below the prefix, from the storage alone.
+ * All committed sets below the prefix, from the storage alone. A set is where its manifest is: a folder that
+ * was moved or renamed is found all the same, by a query without `job` or from its new place.
  * @throws BackupError when the listing fails: a failed listing is never an empty catalogue
  */
 export async function listBackupSets(driver: DestinationDriver, query: CatalogQuery): Promise<Catalog> {
   const folders: string[] = [];
   const prefix = query.job === undefined ? query.prefix : jobFolder(query.prefix, query.job);
   for await (const { path } of driver.list(prefix, query.signal)) {
-    if (path.endsWith(`/${MANIFEST_FILE}`)) folders.push(path.slice(0, -MANIFEST_FILE.length - 1));
+    const names = path.split('/');
+    if (names.pop() === MANIFEST_FILE) folders.push(joinPath(...names));
   }
   const sets: BackupSet[] = [];
   const unreadable: { path: string; error: BackupError }[] = [];
@@ -39,8 +41,10 @@ export async function listBackupSets(driver: DestinationDriver, query: CatalogQu
         const set = await openBackupSet(driver, path, query.signal);
         if (query.job === undefined || set.manifest.job === query.job) sets.push(set);
       } catch (error) {
-        query.signal.throwIfAborted();
-        unreadable.push({ path, error: toBackupError(error) });
+        throwIfAborted(query.signal);
+        const problem = toBackupError(error);
+        // Removed since it was listed: then it is no set any more, rather than one that cannot be read.
+        if (problem.code !== 'not-found') unreadable.push({ path, error: problem });
       }
     }
   };

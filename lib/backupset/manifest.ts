@@ -1,17 +1,20 @@
 import { z } from 'zod';
 import { BackupError } from '../errors.ts';
+import { parseValue } from '../parse.ts';
 import { recipe } from '../plan/recipe.ts';
 import { stepRecord } from '../transforms/records.ts';
+import { extent } from './extent.ts';
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const extent = z.object({ bytes: z.number().int().nonnegative(), sha256 });
-
-/** A file name inside the set: one path component, nothing hidden, nothing that climbs. */
+/** A file name inside the set: one path component, nothing hidden, nothing that climbs or breaks a line. */
 const fileName = z
   .string()
   .min(1)
   .max(255)
-  .refine((name) => !/[/\\\0]/.test(name) && !name.startsWith('.'), 'not a plain file name');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing exactly these
+  .refine((name) => !/[/\\\u0000-\u001f\u007f]/.test(name) && !name.startsWith('.'), 'not a plain file name');
+
+/** More steps than this are no chain that anybody drew, but an attempt to exhaust the one who undoes them. */
+const MAX_STEPS = 100;
 
 const artifactIdentity = {
   /** Id of the source node that dumped it. */
@@ -37,7 +40,7 @@ export const storedArtifact = z.object({
   format: z.string(),
   /** Version of the engine that dumped it. */
   engineVersion: z.string(),
-  steps: z.array(stepRecord),
+  steps: z.array(stepRecord).max(MAX_STEPS),
   raw: extent,
   stored: extent,
   proof: z.object({
@@ -95,10 +98,27 @@ export function parseManifest(text: string, where: string): Manifest {
       `${where} has version ${version}, this DBackup reads version 1: update it`,
     );
   }
-  const parsed = manifest.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const problem = z.prettifyError(parsed.error).replaceAll('\n', ' ');
-  throw new BackupError('corrupt', `${where} is not a valid manifest: ${problem}`);
+  const parsed = parseValue(manifest, json);
+  if (parsed.ok) return parsed.value;
+  throw new BackupError('corrupt', `${where} is not a valid manifest: ${parsed.problem}`);
+}
+
+/**
+ * The text of a `manifest.json`, proven to be one: a set with a manifest that nobody can read is lost.
+ * @throws BackupError `internal` when it could not be read back
+ */
+export function manifestText(value: Manifest): string {
+  const text = `${JSON.stringify(value, null, 2)}\n`;
+  try {
+    if (Buffer.byteLength(text) > MAX_MANIFEST_BYTES) throw new Error('it is too long');
+    parseManifest(text, 'it');
+    return text;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new BackupError('internal', `The manifest of set ${value.set} cannot be written: ${why}`, {
+      cause,
+    });
+  }
 }
 
 export function isStored(artifact: Manifest['artifacts'][number]): artifact is StoredArtifact {

@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
 export const MANIFEST_FILE = 'manifest.json';
-export const SUMS_FILE = 'SHA256SUMS';
-export const DECODED_SUMS_FILE = 'SHA256SUMS.decoded';
 export const GUIDE_FILE = 'RESTORE.md';
 
 /** Longest file name stem made from a database name, in UTF-8 bytes: leaves room for extensions and temp names. */

@@ -1,4 +1,7 @@
+import { orAbort } from '../abort.ts';
+import { readAll } from '../bytes/drain.ts';
 import type { DestinationDriver } from '../destinations/driver.ts';
+import { readSteadily } from '../destinations/steady-read.ts';
 import { BackupError } from '../errors.ts';
 import {
   isStored,
@@ -28,15 +31,12 @@ export async function openBackupSet(
 ): Promise<BackupSet> {
   const manifestPath = joinPath(path, MANIFEST_FILE);
   const where = `${driver.describe()}/${manifestPath}`;
-  const info = await driver.stat(manifestPath, signal);
+  const info = await orAbort(driver.stat(manifestPath, signal), signal);
   if (info === undefined) {
     throw new BackupError('not-found', `${where} does not exist: there is no backup set in that folder`);
   }
-  if (info.bytes > MAX_MANIFEST_BYTES) {
-    throw new BackupError('corrupt', `${where} is ${info.bytes} bytes long: not a manifest`);
-  }
-  const manifest = parseManifest(await readText(driver, manifestPath, signal), where);
-  return { driver, path, manifest };
+  const bytes = await readAll(readSteadily(driver, manifestPath, { signal }), MAX_MANIFEST_BYTES, where);
+  return { driver, path, manifest: parseManifest(bytes.toString('utf8'), where) };
 }
 
 /**
@@ -71,16 +71,4 @@ export function findArtifact(set: BackupSet, database: string | undefined): Stor
     );
   }
   throw new BackupError('not-found', `Set ${set.path} holds no database ${database}: there is ${names}`);
-}
-
-async function readText(driver: DestinationDriver, path: string, signal: AbortSignal): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of await driver.read(path, { signal })) {
-    bytes += chunk.length;
-    if (bytes > MAX_MANIFEST_BYTES)
-      throw new BackupError('corrupt', `${driver.describe()}/${path} is too long`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }

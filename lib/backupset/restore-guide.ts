@@ -1,6 +1,6 @@
 import { extensionOf, undoCommand } from '../transforms/inverse.ts';
 import { isStored, type Manifest, type StoredArtifact } from './manifest.ts';
-import { DECODED_SUMS_FILE, GUIDE_FILE, SUMS_FILE } from './names.ts';
+import { GUIDE_FILE } from './names.ts';
 import { type SetTextFile, sumsFiles } from './sums.ts';
 
 /**
@@ -9,29 +9,33 @@ import { type SetTextFile, sumsFiles } from './sums.ts';
  */
 export function restoreGuide(manifest: Manifest): SetTextFile {
   const stored = manifest.artifacts.filter(isStored);
-  const decoded = sumsFiles(manifest).some(({ name }) => name === DECODED_SUMS_FILE);
+  const sums = sumsFiles(manifest);
+  const decoded = sums.filter((file) => file.decoded);
   const sections = [
-    `# Restore ${manifest.job}, ${manifest.set}`,
+    `# Restore ${oneLine(manifest.job)}, ${oneLine(manifest.set)}`,
     introduction(manifest, stored),
     '## 1. Check the stored files',
-    shell([`sha256sum -c ${SUMS_FILE}`]),
+    shell(sums.filter(({ decoded }) => !decoded).map(({ tool, name }) => `${tool} -c ${name}`)),
     '## 2. Undo the steps',
     ...stored.map(artifactSection),
-    ...(decoded
+    ...(decoded.length > 0
       ? [
           '## 3. Check what came out',
           'Files that you did not decode are passed over. Do not use a file for which this fails.',
-          shell([`sha256sum -c --ignore-missing ${DECODED_SUMS_FILE}`]),
+          shell(decoded.map(({ tool, name }) => `${tool} -c --ignore-missing ${name}`)),
         ]
       : []),
-    `## ${decoded ? 4 : 3}. Put the database back`,
+    `## ${decoded.length > 0 ? 4 : 3}. Put the database back`,
     ...new Set(stored.map(formatAdvice)),
   ];
   return { name: GUIDE_FILE, text: `${sections.join('\n\n')}\n` };
 }
 
 function introduction(manifest: Manifest, stored: readonly StoredArtifact[]): string {
-  const tools = new Set(['sha256sum', ...stored.flatMap((artifact) => undoTools(artifact))]);
+  const tools = new Set([
+    ...sumsFiles(manifest).map(({ tool }) => tool),
+    ...stored.flatMap((artifact) => undoTools(artifact)),
+  ]);
   const failed = manifest.artifacts.length - stored.length;
   return [
     `Written by ${manifest.product.name} ${manifest.product.version} on ${manifest.finishedAt}.`,
@@ -79,7 +83,12 @@ function shell(lines: readonly string[]): string {
   return ['```sh', ...lines, '```'].join('\n');
 }
 
-/** Quotes one word for a POSIX shell. */
-function shellQuote(word: string): string {
+/** Quotes a file name for a POSIX shell, and keeps the command from taking it for an option. */
+function shellQuote(name: string): string {
+  const word = name.startsWith('-') ? `./${name}` : name;
   return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ');
 }

@@ -1,7 +1,6 @@
 import { extensionOf } from '../transforms/inverse.ts';
 import type { ChecksumRecord } from '../transforms/records.ts';
 import { isStored, type Manifest, type StoredArtifact } from './manifest.ts';
-import { DECODED_SUMS_FILE, SUMS_FILE } from './names.ts';
 
 /** A text file of a set, written before the manifest. */
 export interface SetTextFile {
@@ -9,32 +8,46 @@ export interface SetTextFile {
   readonly text: string;
 }
 
-const SUMS_PREFIX: Record<ChecksumRecord['algorithm'], string> = {
-  sha256: 'SHA256SUMS',
-  sha512: 'SHA512SUMS',
-  blake2b512: 'B2SUMS',
+export interface SumsFile extends SetTextFile {
+  /** The program of coreutils that checks it, with `-c`. */
+  readonly tool: string;
+  /** Covers files that appear while the steps are undone; check it with `--ignore-missing`. */
+  readonly decoded: boolean;
+}
+
+const SUMS: Record<ChecksumRecord['algorithm'], { readonly tool: string; readonly name: string }> = {
+  sha256: { tool: 'sha256sum', name: 'SHA256SUMS' },
+  sha512: { tool: 'sha512sum', name: 'SHA512SUMS' },
+  blake2b512: { tool: 'b2sum', name: 'B2SUMS' },
 };
 
 /**
  * The checksum files of a set, in the format of coreutils (`sha256sum -c`, `sha512sum -c`, `b2sum -c`).
- * `SHA256SUMS` covers the stored files. Those ending in `.decoded` cover the files that appear while the
- * steps are undone, the raw dump included; checked with `--ignore-missing`.
+ * `SHA256SUMS` always covers all stored files. Those ending in `.decoded` cover the files that appear while
+ * the steps are undone, the raw dump included.
  */
-export function sumsFiles(manifest: Manifest): SetTextFile[] {
-  const lines = new Map<string, Set<string>>();
-  const add = (file: string, digest: string, name: string) => {
-    const entries = lines.get(file) ?? new Set<string>();
-    lines.set(file, entries.add(`${digest}  ${name}`));
+export function sumsFiles(manifest: Manifest): SumsFile[] {
+  const files = new Map<string, { tool: string; decoded: boolean; lines: Set<string> }>();
+  const add = (algorithm: ChecksumRecord['algorithm'], digest: string, file: string, decoded: boolean) => {
+    const { tool, name } = SUMS[algorithm];
+    const sums = decoded ? `${name}.decoded` : name;
+    const entry = files.get(sums) ?? { tool, decoded, lines: new Set<string>() };
+    files.set(sums, entry);
+    entry.lines.add(`${digest}  ${file}`);
   };
   for (const artifact of manifest.artifacts.filter(isStored)) {
-    add(SUMS_FILE, artifact.stored.sha256, artifact.file);
-    if (artifact.rawFile !== artifact.file) add(DECODED_SUMS_FILE, artifact.raw.sha256, artifact.rawFile);
+    add('sha256', artifact.stored.sha256, artifact.file, false);
+    if (artifact.rawFile !== artifact.file) add('sha256', artifact.raw.sha256, artifact.rawFile, true);
     for (const { record, file } of checksumPoints(artifact)) {
-      const prefix = SUMS_PREFIX[record.algorithm];
-      add(file === artifact.file ? prefix : `${prefix}.decoded`, record.digest, file);
+      add(record.algorithm, record.digest, file, file !== artifact.file);
     }
   }
-  return [...lines].map(([name, entries]) => ({ name, text: `${[...entries].join('\n')}\n` }));
+  return [...files].map(([name, { tool, decoded, lines }]) => ({
+    name,
+    tool,
+    decoded,
+    text: `${[...lines].join('\n')}\n`,
+  }));
 }
 
 /** Each checksum step with the name that the file has at that point of the chain. */

@@ -2,9 +2,12 @@ import { BackupError } from '../errors.ts';
 import type { ByteStream } from './stream.ts';
 
 /** Reads a stream to its end and keeps nothing; resolves to the number of its bytes. */
-export async function drain(stream: ByteStream): Promise<number> {
+export async function drain(stream: ByteStream, onBytes?: (total: number) => void): Promise<number> {
   let bytes = 0;
-  for await (const chunk of stream) bytes += chunk.length;
+  for await (const chunk of stream) {
+    bytes += chunk.length;
+    onBytes?.(bytes);
+  }
   return bytes;
 }
 

@@ -1,19 +1,24 @@
-import { EventEmitter } from 'node:events';
+import type { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
-import { joinPath, newRunId } from '../backupset/names.ts';
-import { openBackupSet } from '../backupset/reader.ts';
-import { BackupError, toBackupError } from '../errors.ts';
+import { orAbort, orTimeout } from '../abort.ts';
+import { newRunId } from '../backupset/names.ts';
+import { abortError, BackupError, toBackupError } from '../errors.ts';
 import type { DestinationBinding } from '../plan/bindings.ts';
 import { PlanningRun, type SealedRun } from '../plan/planning-run.ts';
 import { NO_JOURNAL, type RunJournal } from '../runs/journal.ts';
+import { refuseRun } from './conclusion.ts';
+import { EngineEmitter } from './engine-emitter.ts';
 import type { CommittedSet, EngineEvents, RunResult, RunState } from './outcome.ts';
-import { replicateSet } from './replicate.ts';
+import { RememberedDestinations } from './remembered.ts';
 import { executeRun } from './run-execution.ts';
+import { type CopyRequest, SetCopies } from './set-copies.ts';
 
 /** How long a storage may hang before its sink is given up, in ms. */
 const DEFAULT_STALL_MS = 5 * 60_000;
 /** How long destinations of ended runs are remembered for copies by wiring, in ms. */
 const DEFAULT_REMEMBER_MS = 10 * 60_000;
+/** How long the history may take to record the end of a run, in ms. */
+const JOURNAL_MS = 30_000;
 
 export interface EngineOptions {
   readonly journal?: RunJournal;
@@ -30,14 +35,6 @@ export interface ActiveRun {
   readonly nodes: readonly string[];
 }
 
-export interface CopyRequest {
-  readonly from: DestinationBinding;
-  readonly to: DestinationBinding;
-  /** Set folder below the prefix of `from`, as a SetReference has it. */
-  readonly path: string;
-  readonly signal: AbortSignal;
-}
-
 interface RunEntry {
   readonly planning: PlanningRun;
   readonly controller: AbortController;
@@ -45,7 +42,8 @@ interface RunEntry {
   readonly ended: Promise<void>;
   readonly end: () => void;
   state: RunState;
-  nodes: readonly string[];
+  /** Everything is decided: nothing is left to cancel. */
+  concluded: boolean;
 }
 
 /**
@@ -53,20 +51,21 @@ interface RunEntry {
  * the nodes that took part.
  */
 export class BackupEngine {
-  readonly events = new EventEmitter<EngineEvents>();
+  readonly events: EventEmitter<EngineEvents> = new EngineEmitter();
   readonly #journal: RunJournal;
   readonly #host: string;
   readonly #stallMs: number;
-  readonly #rememberMs: number;
   readonly #runs = new Map<string, RunEntry>();
-  readonly #remembered = new Map<string, readonly DestinationBinding[]>();
+  readonly #remembered: RememberedDestinations;
+  readonly #copies: SetCopies;
   #closing: string | undefined;
 
   constructor(options: EngineOptions = {}) {
     this.#journal = options.journal ?? NO_JOURNAL;
     this.#host = options.host ?? hostname();
     this.#stallMs = options.stallMs ?? DEFAULT_STALL_MS;
-    this.#rememberMs = options.rememberMs ?? DEFAULT_REMEMBER_MS;
+    this.#remembered = new RememberedDestinations(options.rememberMs ?? DEFAULT_REMEMBER_MS);
+    this.#copies = new SetCopies(this.#stallMs);
   }
 
   /**
@@ -81,6 +80,7 @@ export class BackupEngine {
     const identity = { id: newRunId(openedAt), job: options.job, openedAt };
     const planning = new PlanningRun(identity, (sealed) => void this.#execute(sealed));
     const journalled = this.#journal.opened(identity);
+    // Awaited when the run begins; a rejection before that must not count as unhandled.
     journalled.catch(() => undefined);
     const { promise, resolve } = Promise.withResolvers<void>();
     const entry: RunEntry = {
@@ -90,10 +90,10 @@ export class BackupEngine {
       ended: promise,
       end: resolve,
       state: 'planning',
-      nodes: [],
+      concluded: false,
     };
     this.#runs.set(planning.id, entry);
-    this.events.emit('state', { runId: planning.id, job: planning.job, state: 'planning', nodes: [] });
+    this.#enter(entry, 'planning');
     return planning;
   }
 
@@ -116,10 +116,13 @@ export class BackupEngine {
     }));
   }
 
-  /** Ends a run, planning or running; false when there is no such active run. */
+  /**
+   * Ends a run, planning or running; false when there is no such run any more, or its outcome is decided.
+   * What it has committed stays: see `RunResult`.
+   */
   cancel(runId: string, reason: string): boolean {
     const entry = this.#runs.get(runId);
-    if (entry === undefined) return false;
+    if (entry === undefined || entry.concluded) return false;
     entry.controller.abort(new BackupError('aborted', `Run ${runId} was cancelled: ${reason}`));
     entry.planning.seal();
     return true;
@@ -127,103 +130,84 @@ export class BackupEngine {
 
   /** Where a run's destination node stored, also some time after the run has ended. */
   destinationOf(runId: string, node: string): DestinationBinding | undefined {
-    return this.#remembered.get(runId)?.find((binding) => binding.node === node);
+    return this.#remembered.find(runId, node);
   }
 
   /**
    * Copies a committed set to another destination, checking every hash on the way (3-2-1 by wiring).
-   * @throws BackupError `already-exists` when both are the same place
+   * @throws BackupError `already-exists` when the set is there already, `aborted` during a shutdown
    */
   async copySet(request: CopyRequest): Promise<CommittedSet> {
-    const { from, to, signal } = request;
-    const set = await openBackupSet(from.driver, joinPath(from.prefix, request.path), signal);
-    if (from.driver.describe() === to.driver.describe() && from.prefix === to.prefix) {
-      throw new BackupError(
-        'already-exists',
-        `${to.label} is the place where set ${request.path} lies already`,
-      );
-    }
-    const folder = joinPath(to.prefix, request.path);
-    await replicateSet({ from: set, to, folder, signal, stallMs: this.#stallMs });
-    this.#remember(set.manifest.runId, [to]);
-    const { status } = set.manifest;
-    const reference = { path: request.path, node: to.node, storage: to.driver.describe(), status };
-    return { reference, manifest: set.manifest, healed: false };
+    const copied = await this.#copies.copy(request);
+    this.#remembered.add(copied.manifest.runId, [request.to]);
+    return copied;
   }
 
-  /** Resolves when no run is active. */
+  /** Resolves when no run and no copy is active. */
   async idle(): Promise<void> {
     while (this.#runs.size > 0) await Promise.all([...this.#runs.values()].map((entry) => entry.ended));
+    await this.#copies.idle();
   }
 
-  /** Cancels every run and refuses new ones; resolves when their clean-up is done. */
+  /** Cancels every run and copy and refuses new ones; resolves when their clean-up is done. */
   async shutdown(reason: string): Promise<void> {
     this.#closing = reason;
     for (const runId of this.#runs.keys()) this.cancel(runId, reason);
-    await this.idle();
+    await Promise.all([this.#copies.shutdown(reason), this.idle()]);
   }
 
+  /** Never rejects: whatever happens, the run ends, its destinations are settled, and `finished` comes once. */
   async #execute(sealed: SealedRun): Promise<void> {
     const entry = this.#runs.get(sealed.id);
     if (entry === undefined) return;
-    entry.nodes = entry.planning.nodes;
-    this.#remember(
+    this.#remembered.add(
       sealed.id,
       sealed.joined.map(({ binding }) => binding),
     );
-    const result = await this.#journalledRun(sealed, entry);
-    await this.#journal.finished(result).catch((error: unknown) => {
-      const message = `The history could not record run ${sealed.id}: ${toBackupError(error).message}`;
-      this.events.emit('notice', { runId: sealed.id, level: 'error', message });
-    });
+    const result = await this.#run(sealed, entry).catch((error: unknown) =>
+      refuseRun(sealed, toBackupError(error), 'failed'),
+    );
+    entry.concluded = true;
+    await this.#recordEnd(result);
     this.#runs.delete(sealed.id);
-    this.#enter(sealed, entry, result.state);
+    this.#enter(entry, result.state);
     this.events.emit('finished', result);
     entry.end();
   }
 
-  async #journalledRun(sealed: SealedRun, entry: RunEntry): Promise<RunResult> {
+  async #run(sealed: SealedRun, entry: RunEntry): Promise<RunResult> {
+    const { signal } = entry.controller;
     try {
-      await entry.journalled;
-      await this.#journal.state(sealed.id, 'running');
+      await orAbort(entry.journalled, signal);
+      await orAbort(this.#journal.state(sealed.id, 'running'), signal);
     } catch (thrown) {
-      return refuse(
-        sealed,
-        toBackupError(thrown, 'The run was not started, since it could not be journalled'),
-      );
+      if (signal.aborted) return refuseRun(sealed, abortError(signal), 'cancelled');
+      const context = 'The run was not started, since it could not be journalled';
+      return refuseRun(sealed, toBackupError(thrown, context), 'failed');
     }
-    this.#enter(sealed, entry, 'running');
+    this.#enter(entry, 'running');
     return executeRun(sealed, {
       events: this.events,
       host: this.#host,
       stallMs: this.#stallMs,
-      signal: entry.controller.signal,
+      signal,
     });
   }
 
-  #enter(sealed: SealedRun, entry: RunEntry, state: RunState): void {
+  async #recordEnd(result: RunResult): Promise<void> {
+    const { runId } = result;
+    try {
+      const late = () => new BackupError('stalled', `it did not answer within ${JOURNAL_MS / 1000} s`);
+      await orTimeout(this.#journal.finished(result), JOURNAL_MS, late);
+    } catch (error) {
+      const message = `The history could not record the end of run ${runId}: ${toBackupError(error).message}`;
+      this.events.emit('notice', { runId, level: 'error', message });
+    }
+  }
+
+  #enter(entry: RunEntry, state: RunState): void {
     entry.state = state;
-    this.events.emit('state', { runId: sealed.id, job: sealed.job, state, nodes: entry.nodes });
+    const { id, job, nodes } = entry.planning;
+    this.events.emit('state', { runId: id, job, state, nodes });
   }
-
-  #remember(runId: string, bindings: readonly DestinationBinding[]): void {
-    this.#remembered.set(runId, [...(this.#remembered.get(runId) ?? []), ...bindings]);
-    setTimeout(() => this.#remembered.delete(runId), this.#rememberMs).unref();
-  }
-}
-
-/** The result of a run that was never started. */
-function refuse(sealed: SealedRun, error: BackupError): RunResult {
-  for (const joined of sealed.joined) joined.settle(error);
-  return {
-    runId: sealed.id,
-    job: sealed.job,
-    state: 'failed',
-    openedAt: sealed.openedAt,
-    finishedAt: new Date(),
-    rawBytes: 0,
-    artifacts: [],
-    destinations: sealed.joined.map(({ binding }) => ({ node: binding.node, label: binding.label, error })),
-    error,
-  };
 }

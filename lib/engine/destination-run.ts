@@ -1,11 +1,12 @@
 import type { FailedArtifact, Manifest, StoredArtifact } from '../backupset/manifest.ts';
+import { isStored } from '../backupset/manifest.ts';
 import { jobFolder, joinPath } from '../backupset/names.ts';
-import { discardUncompletedSet } from '../backupset/writer.ts';
 import { BackupError } from '../errors.ts';
 import type { DestinationBinding } from '../plan/bindings.ts';
 import type { Joined } from '../plan/planning-run.ts';
-import type { PathStep, SetReference } from '../plan/recipe.ts';
+import type { PathStep } from '../plan/recipe.ts';
 import type { CommittedSet } from './outcome.ts';
+import { SetFolder, type SetFolderContext } from './set-folder.ts';
 
 /** One destination's side of a run: what it holds so far, and whether it is still in. */
 export class DestinationRun {
@@ -13,19 +14,18 @@ export class DestinationRun {
   readonly path: readonly PathStep[];
   /** Set folder below the prefix: `<job>/<run id>`. */
   readonly setPath: string;
-  /** Set folder below the storage's root. */
-  readonly folder: string;
+  readonly folder: SetFolder;
   readonly #joined: Joined;
   readonly #artifacts: (StoredArtifact | FailedArtifact)[] = [];
   #error: BackupError | undefined;
   #committed: CommittedSet | undefined;
 
-  constructor(joined: Joined, run: { job: string; id: string }) {
+  constructor(joined: Joined, run: { job: string; id: string }, context: SetFolderContext) {
     this.#joined = joined;
     this.binding = joined.binding;
     this.path = joined.recipe.path;
     this.setPath = joinPath(jobFolder('', run.job), run.id);
-    this.folder = joinPath(joined.binding.prefix, this.setPath);
+    this.folder = new SetFolder(joined.binding, joinPath(joined.binding.prefix, this.setPath), context);
   }
 
   get node(): string {
@@ -45,13 +45,14 @@ export class DestinationRun {
     return this.#error === undefined;
   }
 
+  /** What the manifest of this destination will tell, in the order of the dumps. */
   get artifacts(): readonly (StoredArtifact | FailedArtifact)[] {
     return this.#artifacts;
   }
 
-  /** Stored files that are committed, though not yet part of a visible set. */
-  get files(): string[] {
-    return this.#artifacts.flatMap((artifact) => (artifact.status === 'ok' ? artifact.file : []));
+  /** Those whose files are committed, though not yet part of a visible set. */
+  get stored(): StoredArtifact[] {
+    return this.#artifacts.filter(isStored);
   }
 
   takesSource(node: string): boolean {
@@ -72,27 +73,19 @@ export class DestinationRun {
     this.#error = new BackupError(
       error.code,
       `${first}. Copying from ${sibling} failed too: ${error.message}`,
-      {
-        transient: error.transient,
-        cause: error,
-      },
+      { transient: error.transient, cause: error },
     );
   }
 
-  commit(manifest: Manifest, healed: boolean): CommittedSet {
-    const reference: SetReference = {
-      path: this.setPath,
-      node: this.node,
-      storage: this.binding.driver.describe(),
-      status: manifest.status,
+  commit(manifest: Manifest, healed: boolean): void {
+    const { status } = manifest;
+    const storage = this.binding.driver.describe();
+    this.#committed = {
+      reference: { path: this.setPath, node: this.node, storage, status },
+      manifest,
+      healed,
     };
-    this.#committed = { reference, manifest, healed };
     this.#error = undefined;
-    return this.#committed;
-  }
-
-  async discard(): Promise<void> {
-    await discardUncompletedSet(this.binding.driver, this.folder, this.files);
   }
 
   /** Tells the node that waits: once, after everything about this destination is decided. */

@@ -1,5 +1,5 @@
 import type { ByteStream } from '../bytes/stream.ts';
-import { abortError } from '../errors.ts';
+import { abortError, BackupError } from '../errors.ts';
 
 /** Bytes that one output may lag behind before it holds the others back. */
 const QUEUE_BYTES = 4 * 1024 * 1024;
@@ -16,6 +16,7 @@ export class Fanout {
   readonly outputs: readonly FanoutOutput[];
   readonly #input: ByteStream;
   readonly #signal: AbortSignal;
+  /** Outputs that still want bytes. */
   #open: number;
   #interrupt: ((reason: unknown) => void) | undefined;
 
@@ -75,8 +76,8 @@ export class Fanout {
 }
 
 type OutputState =
-  | { readonly kind: 'open' | 'ended' | 'dropped' }
-  | { readonly kind: 'failed'; readonly error: unknown };
+  /** `left`: the consumer wants no more, as its `return()` said. */
+  { readonly kind: 'open' | 'ended' | 'left' } | { readonly kind: 'failed'; readonly error: unknown };
 
 /** One consumer's view of the input. Iterable once. */
 export class FanoutOutput implements ByteStream {
@@ -112,18 +113,19 @@ export class FanoutOutput implements ByteStream {
     if (this.#state.kind === 'open') this.#close({ kind: 'failed', error });
   }
 
-  /** The consumer has gone: nothing is kept for it any more. Safe to call twice. */
+  /**
+   * The consumer is given up: nothing is kept for it any more, and should it go on reading, it gets an
+   * error rather than an end, so that it cannot take a part for the whole. Safe to call at any time.
+   */
   drop(): void {
-    if (this.#state.kind === 'dropped') return;
-    this.#close({ kind: 'dropped' });
-    this.#onDrop();
+    this.#leave({ kind: 'failed', error: new BackupError('aborted', 'Nobody takes these bytes any more') });
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Buffer, undefined> {
     return {
       next: () => this.#next(),
       return: async () => {
-        this.drop();
+        this.#leave({ kind: 'left' });
         return { done: true, value: undefined };
       },
     };
@@ -143,6 +145,13 @@ export class FanoutOutput implements ByteStream {
         this.#wakeConsumer = resolve;
       });
     }
+  }
+
+  #leave(state: OutputState): void {
+    const { kind } = this.#state;
+    if (kind !== 'open' && kind !== 'ended') return;
+    this.#close(state);
+    this.#onDrop();
   }
 
   #close(state: OutputState): void {

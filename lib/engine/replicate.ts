@@ -1,19 +1,16 @@
-import { copyArtifacts } from '../backupset/copy.ts';
+import { sameExtent } from '../backupset/extent.ts';
+import { isStored, type StoredArtifact } from '../backupset/manifest.ts';
 import type { BackupSet } from '../backupset/reader.ts';
-import { completeSet, discardUncompletedSet } from '../backupset/writer.ts';
-import type { DestinationBinding } from '../plan/bindings.ts';
-import { commit, transfer } from './transfer.ts';
+import { readStored } from '../backupset/stored-stream.ts';
+import { completeSet } from '../backupset/writer.ts';
+import type { SetFolder } from './set-folder.ts';
 
 export interface ReplicateRequest {
   /** A committed set; its stored bytes are taken as they are. */
   readonly from: BackupSet;
-  readonly to: DestinationBinding;
-  /** Folder of the new set below the root of `to`. */
-  readonly folder: string;
-  /** Files that lie there already, committed and proven in this run. */
-  readonly present?: ReadonlySet<string>;
-  readonly signal: AbortSignal;
-  readonly stallMs: number;
+  readonly to: SetFolder;
+  /** What lies there already, committed and proven in this run. */
+  readonly present?: readonly StoredArtifact[];
   onBytes?(total: number): void;
 }
 
@@ -22,37 +19,27 @@ export interface ReplicateRequest {
  * the manifest comes last.
  * @throws BackupError of either side; what was written of the new set is removed then
  */
-export async function replicateSet(request: ReplicateRequest): Promise<void> {
-  const { to, folder, signal, stallMs } = request;
-  const written: string[] = [...(request.present ?? [])];
+export async function replicateSet({ from, to, present = [], onBytes }: ReplicateRequest): Promise<void> {
+  await to.takeOver();
   let before = 0;
   try {
-    await copyArtifacts(
-      request.from,
-      {
-        store: async (file, input, expectedBytes) => {
-          if (request.present?.has(file)) return;
-          const onBytes = (total: number) => request.onBytes?.(before + total);
-          const path = `${folder}/${file}`;
-          const pending = await transfer({
-            binding: to,
-            path,
-            input,
-            expectedBytes,
-            signal,
-            stallMs,
-            onBytes,
-          });
-          await commit(pending, to.label, stallMs);
-          written.push(file);
-          before += expectedBytes;
-        },
-      },
-      signal,
-    );
-    await completeSet(to.driver, folder, request.from.manifest, signal);
+    for (const artifact of from.manifest.artifacts.filter(isStored)) {
+      if (!present.some((other) => isSameFile(other, artifact))) {
+        await to.store(artifact.file, readStored(from.driver, from.path, artifact, to), {
+          expectedBytes: artifact.stored.bytes,
+          onBytes: (total) => onBytes?.(before + total),
+        });
+      }
+      before += artifact.stored.bytes;
+    }
+    await completeSet(to, from.manifest);
   } catch (error) {
-    await discardUncompletedSet(to.driver, folder, written);
+    await to.discard();
     throw error;
   }
+}
+
+/** By content, not by name: a file that was encrypted anew has the same name and other bytes. */
+function isSameFile(a: StoredArtifact, b: StoredArtifact): boolean {
+  return a.file === b.file && sameExtent(a.stored, b.stored);
 }

@@ -1,19 +1,26 @@
 import type { EventEmitter } from 'node:events';
-import type { FailedArtifact, Manifest } from '../backupset/manifest.ts';
-import { joinPath, StemAllocator } from '../backupset/names.ts';
+import { StemAllocator } from '../backupset/names.ts';
 import { completeSet } from '../backupset/writer.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../errors.ts';
 import type { SourceBinding } from '../plan/bindings.ts';
-import type { PlanBranch, SourcePlan } from '../plan/plan-tree.ts';
+import { livePart, type PlanBranch } from '../plan/plan-tree.ts';
 import type { SealedRun } from '../plan/planning-run.ts';
-import { PRODUCT } from '../product.ts';
-import type { DatabaseInfo, Dump } from '../sources/driver.ts';
-import { type Delivery, type PassResult, passArtifact } from './artifact-pass.ts';
+import type { DumpProof } from '../sources/driver.ts';
+import { type Delivery, type Lost, passArtifact } from './artifact-pass.ts';
+import { concludeRun } from './conclusion.ts';
 import { DestinationRun } from './destination-run.ts';
+import { type DumpTask, listDumpTasks } from './dump-tasks.ts';
 import { healDestination } from './heal.ts';
-import type { ArtifactOutcome, EngineEvents, FinalState, RunResult } from './outcome.ts';
+import { OpenDump } from './open-dump.ts';
+import type { ArtifactOutcome, EngineEvents, RunNotice, RunResult } from './outcome.ts';
 import { ProgressMeter } from './progress.ts';
-import { commit, transfer } from './transfer.ts';
+import {
+  type ArtifactSubject,
+  failedArtifact,
+  runManifest,
+  type StoredDump,
+  storedArtifact,
+} from './run-manifest.ts';
 
 export interface ExecutionContext {
   readonly events: EventEmitter<EngineEvents>;
@@ -22,15 +29,9 @@ export interface ExecutionContext {
   readonly signal: AbortSignal;
 }
 
-interface DumpTask {
-  readonly plan: SourcePlan;
-  readonly binding: SourceBinding;
-  readonly database: DatabaseInfo;
-}
-
 /**
  * Runs a sealed plan from the first database to the last manifest. Every destination is settled when
- * this resolves; it never rejects.
+ * this resolves, and what belongs to no set is removed.
  */
 export async function executeRun(run: SealedRun, context: ExecutionContext): Promise<RunResult> {
   return new RunExecution(run, context).execute();
@@ -40,7 +41,7 @@ class RunExecution {
   readonly #run: SealedRun;
   readonly #context: ExecutionContext;
   readonly #destinations: DestinationRun[];
-  readonly #outcomes: ArtifactOutcome[] = [];
+  readonly #artifacts: ArtifactOutcome[] = [];
   readonly #stems = new StemAllocator();
   readonly #meter: ProgressMeter;
   #rawBytes = 0;
@@ -48,7 +49,7 @@ class RunExecution {
   constructor(run: SealedRun, context: ExecutionContext) {
     this.#run = run;
     this.#context = context;
-    this.#destinations = run.joined.map((joined) => new DestinationRun(joined, run));
+    this.#destinations = run.joined.map((joined) => new DestinationRun(joined, run, context));
     const nodes = [
       ...run.sources.keys(),
       ...run.transforms.keys(),
@@ -60,9 +61,10 @@ class RunExecution {
   }
 
   async execute(): Promise<RunResult> {
+    const { signal } = this.#context;
     let failure: BackupError | undefined;
     try {
-      throwIfAborted(this.#context.signal);
+      throwIfAborted(signal);
       if (this.#destinations.length === 0) throw noDestination(this.#run);
       await this.#dumpAll();
       await this.#complete();
@@ -71,256 +73,159 @@ class RunExecution {
       failure = toBackupError(error);
     }
     await this.#discardUncommitted();
-    return this.#conclude(failure);
+    return concludeRun(this.#run, {
+      destinations: this.#destinations,
+      artifacts: this.#artifacts,
+      rawBytes: this.#rawBytes,
+      failure,
+      cancelled: signal.aborted,
+    });
   }
 
   async #dumpAll(): Promise<void> {
-    const tasks = await this.#listTasks();
+    const { tasks, failures } = await listDumpTasks(this.#run, this.#context.signal);
+    for (const { binding, startedAt, error } of failures) {
+      this.#recordFailure({ binding, database: binding.driver.describe(), startedAt }, error);
+    }
     for (const [index, task] of tasks.entries()) {
       throwIfAborted(this.#context.signal);
-      if (!this.#destinations.some((destination) => destination.live)) return;
       await this.#dumpOne(task, index + 1, tasks.length);
     }
   }
 
-  async #listTasks(): Promise<DumpTask[]> {
-    const tasks: DumpTask[] = [];
-    for (const plan of this.#run.plans) {
-      const binding = this.#run.sources.get(plan.source.node);
-      if (binding === undefined)
-        throw new BackupError('internal', `Source ${plan.source.node} was never bound`);
-      try {
-        const databases = await binding.driver.listDatabases(this.#context.signal);
-        if (databases.length === 0) {
-          throw new BackupError(
-            'not-found',
-            `${binding.label} selects no database: check its list of databases`,
-          );
-        }
-        tasks.push(...databases.map((database) => ({ plan, binding, database })));
-      } catch (error) {
-        throwIfAborted(this.#context.signal);
-        this.#recordFailure(binding, binding.driver.describe(), new Date(), toBackupError(error));
-      }
-    }
-    return tasks;
-  }
-
   async #dumpOne(task: DumpTask, index: number, count: number): Promise<void> {
-    const { binding, database } = task;
-    const startedAt = new Date();
+    const { binding, database, plan } = task;
+    const { signal } = this.#context;
+    const subject = { binding, database: database.name, startedAt: new Date() };
+    const root = livePart(plan.root, (node) => this.#destination(node).live);
+    if (root === undefined) return this.#recordUntaken(subject, plan.root);
+    let open: OpenDump | undefined;
     try {
-      const root = this.#liveBranch(task.plan.root);
-      if (root === undefined) return;
       this.#meter.begin(database.name, index, count, database.bytes);
-      const dump = await binding.driver.dump(database, this.#context.signal);
-      this.#meter.begin(database.name, index, count, dump.expectedBytes ?? database.bytes);
-      const rawFile = this.#stems.allocate(database.name) + dump.extension;
-      const result = await this.#pass(dump, rawFile, root);
-      for (const { destination, error } of result.lost) this.#drop(destination, error);
-      const stored = await this.#commitDeliveries(result.deliveries);
-      this.#recordStored(task, dump, { rawFile, startedAt, result, stored });
+      open = await OpenDump.open(binding.driver, database, signal);
+      this.#meter.begin(database.name, index, count, open.dump.expectedBytes ?? database.bytes);
+      await this.#passAndCommit(subject, open, root);
     } catch (error) {
-      throwIfAborted(this.#context.signal);
-      this.#recordFailure(binding, database.name, startedAt, toBackupError(error));
+      throwIfAborted(signal);
+      this.#recordFailure(subject, toBackupError(error));
+    } finally {
+      await open?.close();
     }
   }
 
-  #pass(dump: Dump, rawFile: string, root: PlanBranch): Promise<PassResult> {
-    const { signal, stallMs } = this.#context;
-    return passArtifact({
-      dump,
+  async #passAndCommit(subject: ArtifactSubject, open: OpenDump, root: PlanBranch): Promise<void> {
+    const rawFile = this.#stems.allocate(subject.database) + open.dump.extension;
+    const { raw, proof, deliveries, lost } = await passArtifact({
+      open,
       rawFile,
       root,
       transforms: this.#run.transforms,
-      signal,
-      deliver: (node, file, input, expectedBytes) => {
-        const { binding, folder } = this.#destination(node);
-        const onBytes = (total: number) => this.#meter.stored(node, total);
-        return transfer({
-          binding,
-          path: joinPath(folder, file),
-          input,
-          expectedBytes,
-          signal,
-          stallMs,
-          onBytes,
-        });
-      },
+      signal: this.#context.signal,
+      folderOf: (node) => this.#destination(node).folder,
       onRawBytes: (total) => this.#meter.raw(total),
+      onStoredBytes: (node, total) => this.#meter.stored(node, total),
     });
+    this.#dropAll(lost);
+    const committed = proof === undefined ? [] : await this.#commitAll(deliveries);
+    if (proof === undefined || committed.length === 0) return this.#recordUntaken(subject, root);
+    this.#recordStored(subject, { dump: open.dump, rawFile, raw, proof, finishedAt: new Date() }, committed);
   }
 
   /** The gate is passed: makes the file visible at each destination. One that cannot drops out. */
-  async #commitDeliveries(deliveries: readonly Delivery[]): Promise<Delivery[]> {
+  async #commitAll(deliveries: readonly Delivery[]): Promise<Delivery[]> {
     this.#meter.stage('committing');
-    const committed = await Promise.all(
-      deliveries.map(async (delivery) => {
-        try {
-          const { label } = this.#destination(delivery.destination).binding;
-          await commit(delivery.pending, label, this.#context.stallMs);
-          return delivery;
-        } catch (error) {
-          await delivery.pending.abort().catch(() => undefined);
-          this.#drop(delivery.destination, toBackupError(error));
-          return undefined;
-        }
-      }),
-    );
-    return committed.filter((delivery) => delivery !== undefined);
+    const committed: Delivery[] = [];
+    const outcomes = await Promise.allSettled(deliveries.map(({ staged }) => staged.commit()));
+    for (const [index, delivery] of deliveries.entries()) {
+      const outcome = outcomes[index];
+      if (outcome?.status === 'fulfilled') committed.push(delivery);
+      else this.#drop(delivery.destination, toBackupError(outcome?.reason));
+    }
+    return committed;
   }
 
-  #recordStored(
-    { binding, database }: DumpTask,
-    dump: Dump,
-    done: { rawFile: string; startedAt: Date; result: PassResult; stored: readonly Delivery[] },
-  ): void {
-    const { raw, proof } = done.result;
-    if (done.stored.length === 0) return;
-    this.#rawBytes += raw.bytes;
-    this.#outcomes.push({ node: binding.node, database: database.name });
-    for (const warning of proof.warnings) this.#notice('warn', `${database.name}: ${warning}`, binding.node);
-    const finishedAt = new Date().toISOString();
-    for (const delivery of done.stored) {
-      this.#destination(delivery.destination).add({
-        ...identity(binding, database.name, done.startedAt),
-        finishedAt,
-        status: 'ok',
-        file: delivery.file,
-        rawFile: done.rawFile,
-        format: dump.format,
-        engineVersion: dump.version,
-        steps: [...delivery.steps],
-        raw,
-        stored: delivery.stored,
-        proof: { statement: proof.statement, facts: { ...proof.facts } },
-        warnings: [...proof.warnings],
-      });
+  #recordStored(subject: ArtifactSubject, stored: StoredDump, committed: readonly Delivery[]): void {
+    const { binding, database } = subject;
+    this.#rawBytes += stored.raw.bytes;
+    this.#artifacts.push({ node: binding.node, database });
+    this.#noticeWarnings(binding, database, stored.proof);
+    for (const delivery of committed) {
+      this.#destination(delivery.destination).add(storedArtifact(subject, stored, delivery));
     }
   }
 
-  #recordFailure(binding: SourceBinding, database: string, startedAt: Date, error: BackupError): void {
-    this.#outcomes.push({ node: binding.node, database, error });
-    const failed: FailedArtifact = {
-      ...identity(binding, database, startedAt),
-      finishedAt: new Date().toISOString(),
-      status: 'failed',
-      error: { code: error.code, message: error.message },
-    };
+  /** The database was not at fault, or not even dumped: there was no destination to take it. */
+  #recordUntaken({ binding, database }: ArtifactSubject, root: PlanBranch): void {
+    const gone = this.#destinations.find(({ node, live }) => !live && leadsTo(root, node));
+    const why = gone?.error === undefined ? '' : `: ${gone.error.message}`;
+    const error = new BackupError(
+      gone?.error?.code ?? 'unavailable',
+      `No destination was left to take ${database}${why}`,
+      { transient: gone?.error?.transient ?? false },
+    );
+    this.#artifacts.push({ node: binding.node, database, error });
+  }
+
+  #recordFailure(subject: ArtifactSubject, error: BackupError): void {
+    const { binding, database } = subject;
+    this.#artifacts.push({ node: binding.node, database, error });
+    const failed = failedArtifact(subject, error);
     for (const destination of this.#destinations)
       if (destination.takesSource(binding.node)) destination.add(failed);
     this.#context.events.emit('artifactFailed', { runId: this.#run.id, node: binding.node, database, error });
   }
 
   async #complete(): Promise<void> {
+    const { host, signal } = this.#context;
     const finishedAt = new Date();
     this.#meter.stage('committing');
     const live = this.#destinations.filter((destination) => destination.live);
     await Promise.all(
       live.map(async (destination) => {
-        if (destination.files.length === 0) return;
+        if (destination.stored.length === 0) return;
         try {
-          throwIfAborted(this.#context.signal);
-          const manifest = this.#manifest(destination, finishedAt);
-          await completeSet(destination.binding.driver, destination.folder, manifest, this.#context.signal);
+          throwIfAborted(signal);
+          const manifest = runManifest(this.#run, destination, { host, finishedAt });
+          await completeSet(destination.folder, manifest);
           destination.commit(manifest, false);
         } catch (error) {
           this.#drop(destination.node, toBackupError(error));
         }
       }),
     );
-    throwIfAborted(this.#context.signal);
-  }
-
-  #manifest(destination: DestinationRun, finishedAt: Date): Manifest {
-    const { id, job, openedAt } = this.#run;
-    return {
-      format: 'dbackup-manifest',
-      version: 1,
-      set: id,
-      job,
-      runId: id,
-      host: this.#context.host,
-      product: PRODUCT,
-      startedAt: openedAt.toISOString(),
-      finishedAt: finishedAt.toISOString(),
-      status: destination.artifacts.every((artifact) => artifact.status === 'ok') ? 'complete' : 'partial',
-      artifacts: [...destination.artifacts],
-      recipe: { version: 1, runId: id, job, openedAt: openedAt.toISOString(), path: [...destination.path] },
-    };
   }
 
   async #heal(): Promise<void> {
-    const { signal, stallMs } = this.#context;
+    const { signal } = this.#context;
     for (const destination of this.#destinations.filter(({ live }) => !live)) {
       throwIfAborted(signal);
       this.#meter.stage('healing');
+      const { node, binding } = destination;
       const healed = await healDestination(destination, this.#destinations, {
         transforms: this.#run.transforms,
         signal,
-        stallMs,
-        onBytes: (total) => this.#meter.stored(destination.node, total),
+        onBytes: (total) => this.#meter.stored(node, total),
       });
       if (healed === undefined) continue;
-      this.#notice(
-        'info',
-        `${destination.binding.label} was healed by copying from ${healed}`,
-        destination.node,
-      );
+      this.#notice('info', `${binding.label} was healed by copying from ${healed}`, node);
     }
   }
 
   async #discardUncommitted(): Promise<void> {
     const left = this.#destinations.filter(({ committed }) => committed === undefined);
-    await Promise.all(left.map((destination) => destination.discard()));
+    await Promise.all(left.map(({ folder }) => folder.discard()));
   }
 
-  #conclude(failure: BackupError | undefined): RunResult {
-    const state = this.#finalState(failure);
-    const reason = failure ?? this.#outcomes.find(({ error }) => error !== undefined)?.error;
-    const otherwise = reason ?? new BackupError('internal', `Run ${this.#run.id} stored nothing`);
-    for (const destination of this.#destinations) destination.settle(otherwise);
-    return {
-      runId: this.#run.id,
-      job: this.#run.job,
-      state,
-      openedAt: this.#run.openedAt,
-      finishedAt: new Date(),
-      rawBytes: this.#rawBytes,
-      artifacts: this.#outcomes,
-      destinations: this.#destinations.map(({ node, binding, committed, error }) => ({
-        node,
-        label: binding.label,
-        ...(committed === undefined ? { error: error ?? otherwise } : { set: committed }),
-      })),
-      ...(failure === undefined ? {} : { error: failure }),
-    };
-  }
-
-  #finalState(failure: BackupError | undefined): FinalState {
-    if (this.#context.signal.aborted && failure !== undefined) return 'cancelled';
-    const stored = this.#destinations.filter(({ committed }) => committed !== undefined).length;
-    if (failure !== undefined || stored === 0) return 'failed';
-    const whole =
-      stored === this.#destinations.length && this.#outcomes.every(({ error }) => error === undefined);
-    return whole ? 'succeeded' : 'partial';
+  #dropAll(lost: readonly Lost[]): void {
+    for (const { destination, error } of lost) this.#drop(destination, error);
   }
 
   #drop(node: string, error: BackupError): void {
     const destination = this.#destination(node);
     if (!destination.live) return;
     destination.fail(error);
-    if (!this.#context.signal.aborted) {
-      this.#notice('warn', `${destination.binding.label} dropped out: ${error.message}`, node);
-    }
-  }
-
-  /** The tree without destinations that have dropped out; undefined when none is left. */
-  #liveBranch(branch: PlanBranch): PlanBranch | undefined {
-    const branches = branch.branches.flatMap((child) => this.#liveBranch(child) ?? []);
-    const destinations = branch.destinations.filter((node) => this.#destination(node).live);
-    if (branches.length === 0 && destinations.length === 0) return undefined;
-    return { ...branch, branches, destinations };
+    if (this.#context.signal.aborted) return;
+    this.#notice('warn', `${destination.binding.label} dropped out: ${error.message}`, node);
   }
 
   #destination(node: string): DestinationRun {
@@ -329,19 +234,19 @@ class RunExecution {
     return found;
   }
 
-  #notice(level: 'info' | 'warn', message: string, node: string): void {
+  #noticeWarnings({ node }: SourceBinding, database: string, { warnings }: DumpProof): void {
+    for (const warning of warnings) this.#notice('warn', `${database}: ${warning}`, node);
+  }
+
+  #notice(level: RunNotice['level'], message: string, node: string): void {
     this.#context.events.emit('notice', { runId: this.#run.id, level, message, node });
   }
 }
 
-function identity(binding: SourceBinding, database: string, startedAt: Date) {
-  return {
-    node: binding.node,
-    source: binding.driver.kind,
-    origin: binding.driver.describe(),
-    database,
-    startedAt: startedAt.toISOString(),
-  };
+function leadsTo(branch: PlanBranch, destination: string): boolean {
+  return (
+    branch.destinations.includes(destination) || branch.branches.some((child) => leadsTo(child, destination))
+  );
 }
 
 function noDestination(run: SealedRun): BackupError {

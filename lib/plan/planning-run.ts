@@ -165,5 +165,5 @@ export class PlanningRun {
 /** Where the destination's jobs lie: a folder of a storage may as well be the root of another one. */
 function placeOf({ driver, prefix }: DestinationBinding): string {
   const root = driver.describe().replace(/\/+$/, '');
-  return prefix === '' ? root : `${root}/${prefix}`;
+  return prefix === '' ? root : `${root}/${encodeURI(prefix)}`;
 }

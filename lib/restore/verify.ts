@@ -1,8 +1,9 @@
-import { readStored } from '../backupset/copy.ts';
+import { orAbort } from '../abort.ts';
 import { isStored, type StoredArtifact } from '../backupset/manifest.ts';
 import { joinPath } from '../backupset/names.ts';
 import type { BackupSet } from '../backupset/reader.ts';
-import type { ByteStream } from '../bytes/stream.ts';
+import { readStored } from '../backupset/stored-stream.ts';
+import { drain } from '../bytes/drain.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../errors.ts';
 import type { KeyRing } from '../keys/keys.ts';
 import { readRaw } from './raw-stream.ts';
@@ -36,7 +37,7 @@ export interface ArtifactVerdict {
 export interface VerifyReport {
   readonly set: string;
   readonly level: VerifyLevel;
-  /** Every stored artifact holds. Databases whose dump failed are not part of the verdict. */
+  /** There are stored artifacts and every one holds. Databases whose dump failed are not part of the verdict. */
   readonly ok: boolean;
   readonly artifacts: readonly ArtifactVerdict[];
 }
@@ -59,7 +60,7 @@ export async function verifySet(request: VerifyRequest): Promise<VerifyReport> {
     before += sizeOf(artifact);
     request.onProgress?.(before, total);
   }
-  return { set: set.path, level, ok: artifacts.every(({ ok }) => ok), artifacts };
+  return { set: set.path, level, ok: artifacts.length > 0 && artifacts.every(({ ok }) => ok), artifacts };
 }
 
 async function verdictOn(
@@ -82,13 +83,13 @@ async function check(
   artifact: StoredArtifact,
   request: VerifyRequest,
   onBytes: (bytes: number) => void,
-): Promise<void> {
+): Promise<unknown> {
   const { set, level, keys, signal } = request;
   switch (level) {
     case 'manifest':
       return checkSize(artifact, set, signal);
     case 'hash':
-      return drain(readStored(set.driver, set.path, artifact, signal), onBytes);
+      return drain(readStored(set.driver, set.path, artifact, { signal }), onBytes);
     case 'content':
       return drain(readRaw({ set, artifact, keys, signal }), onBytes);
   }
@@ -96,19 +97,11 @@ async function check(
 
 async function checkSize(artifact: StoredArtifact, set: BackupSet, signal: AbortSignal): Promise<void> {
   const path = joinPath(set.path, artifact.file);
-  const info = await set.driver.stat(path, signal);
+  const info = await orAbort(set.driver.stat(path, signal), signal);
   if (info?.bytes === artifact.stored.bytes) return;
   const found = info === undefined ? 'it is missing' : `it has ${info.bytes} bytes`;
   throw new BackupError(
     info === undefined ? 'not-found' : 'incomplete',
     `${set.driver.describe()}/${path} should have ${artifact.stored.bytes} bytes: ${found}`,
   );
-}
-
-async function drain(stream: ByteStream, onBytes: (bytes: number) => void): Promise<void> {
-  let bytes = 0;
-  for await (const chunk of stream) {
-    bytes += chunk.length;
-    onBytes(bytes);
-  }
 }

@@ -13,7 +13,7 @@ import { ScriptedSource } from '../support/scripted-source.ts';
 
 const MIB = 1024 * 1024;
 const signal = new AbortController().signal;
-const STALL_MS = 300;
+const STALL_MS = 1000;
 
 describe('engine: sinks and sources that fail', () => {
   const folders: Awaited<ReturnType<typeof localFolder>>[] = [];

@@ -25,9 +25,12 @@ export class ScriptedSource implements SourceDriver {
   /** Dumps that are under way: zero when nothing leaks. */
   open = 0;
   readonly #scripts: readonly Script[];
+  readonly #contents: ReadonlyMap<string, Buffer>;
 
   constructor(...scripts: Script[]) {
     this.#scripts = scripts;
+    // Made before the run: it holds up the process, which a test's short stall limit would blame on a storage.
+    this.#contents = new Map(scripts.map(({ name, bytes }) => [name, ScriptedSource.contentOf(name, bytes)]));
   }
 
   describe(): string {
@@ -70,7 +73,7 @@ export class ScriptedSource implements SourceDriver {
 
   /** What a database dumps, for comparison. */
   static contentOf(name: string, bytes: number): Buffer {
-    return sqlText(bytes, name.length);
+    return Buffer.alloc(bytes, sqlText(Math.min(bytes, 999_983), name.length));
   }
 
   async *#stream(
@@ -78,7 +81,7 @@ export class ScriptedSource implements SourceDriver {
     signal: AbortSignal,
     settle: (failure?: Error) => void,
   ): ByteStream & AsyncGenerator {
-    const content = ScriptedSource.contentOf(script.name, script.bytes);
+    const content = this.#contents.get(script.name) ?? Buffer.alloc(0);
     const end = Math.min(script.diesAfter ?? content.length, script.breaksAfter ?? content.length);
     let failure: Error | undefined = new BackupError('aborted', `The dump of ${script.name} was ended early`);
     this.open += 1;

@@ -1,0 +1,81 @@
+import type { FailedArtifact, Manifest, StoredArtifact } from '../backupset/manifest.ts';
+import type { BackupError } from '../errors.ts';
+import type { SourceBinding } from '../plan/bindings.ts';
+import type { SealedRun } from '../plan/planning-run.ts';
+import { PRODUCT } from '../product.ts';
+import type { Dump, DumpProof } from '../sources/driver.ts';
+import type { Delivery, PassResult } from './artifact-pass.ts';
+import type { DestinationRun } from './destination-run.ts';
+
+/** Which database an entry of the manifest is about. */
+export interface ArtifactSubject {
+  readonly binding: SourceBinding;
+  readonly database: string;
+  readonly startedAt: Date;
+}
+
+export interface StoredDump {
+  readonly dump: Dump;
+  readonly rawFile: string;
+  readonly raw: PassResult['raw'];
+  readonly proof: DumpProof;
+  readonly finishedAt: Date;
+}
+
+/** The manifest's entry for what one destination has committed of a dump. */
+export function storedArtifact(subject: ArtifactSubject, stored: StoredDump, at: Delivery): StoredArtifact {
+  const { dump, rawFile, raw, proof, finishedAt } = stored;
+  return {
+    ...identity(subject, finishedAt),
+    status: 'ok',
+    file: at.file,
+    rawFile,
+    format: dump.format,
+    engineVersion: dump.version,
+    steps: [...at.steps],
+    raw,
+    stored: at.stored,
+    proof: { statement: proof.statement, facts: { ...proof.facts } },
+    warnings: [...proof.warnings],
+  };
+}
+
+/** The manifest's entry for a database whose dump failed. */
+export function failedArtifact(subject: ArtifactSubject, error: BackupError): FailedArtifact {
+  const { code, message } = error;
+  return { ...identity(subject, new Date()), status: 'failed', error: { code, message } };
+}
+
+/** The manifest of a destination's set. Destinations behind the same steps get the same, byte by byte. */
+export function runManifest(
+  { id, job, openedAt }: SealedRun,
+  destination: DestinationRun,
+  { host, finishedAt }: { readonly host: string; readonly finishedAt: Date },
+): Manifest {
+  const { artifacts, path } = destination;
+  return {
+    format: 'dbackup-manifest',
+    version: 1,
+    set: id,
+    job,
+    runId: id,
+    host,
+    product: PRODUCT,
+    startedAt: openedAt.toISOString(),
+    finishedAt: finishedAt.toISOString(),
+    status: artifacts.every((artifact) => artifact.status === 'ok') ? 'complete' : 'partial',
+    artifacts: [...artifacts],
+    recipe: { version: 1, runId: id, job, openedAt: openedAt.toISOString(), path: [...path] },
+  };
+}
+
+function identity({ binding, database, startedAt }: ArtifactSubject, finishedAt: Date) {
+  return {
+    node: binding.node,
+    source: binding.driver.kind,
+    origin: binding.driver.describe(),
+    database,
+    startedAt: startedAt.toISOString(),
+    finishedAt: finishedAt.toISOString(),
+  };
+}
