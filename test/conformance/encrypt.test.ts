@@ -6,7 +6,15 @@ import { DECRYPTOR, DECRYPTOR_FILE, KEY_FILE } from '../../lib/keys/recovery-kit
 import { decrypt, encryptUndoCommand } from '../../lib/transforms/decrypt.ts';
 import { createEncrypt } from '../../lib/transforms/encrypt.ts';
 import { encryptRecord } from '../../lib/transforms/records.ts';
-import { AGE_IDENTITY, AGE_KEY, AGE_RING, VAULT_KEY, VAULT_RING } from '../support/keys.ts';
+import {
+  AGE_IDENTITY,
+  AGE_KEY,
+  AGE_RING,
+  PASSPHRASE_KEY,
+  PASSPHRASE_RING,
+  VAULT_KEY,
+  VAULT_RING,
+} from '../support/keys.ts';
 import { type TransformUnderTest, transformConformance } from './transform.suite.ts';
 
 function invertWith(keys: KeyRing): TransformUnderTest['invert'] {
@@ -24,6 +32,16 @@ transformConformance({
     await writeFile(join(folder, KEY_FILE), await encodeKeyFile(keys, undefined));
     return encryptUndoCommand(encryptRecord.parse(record));
   },
+});
+
+const withPassphrase = createEncrypt(PASSPHRASE_KEY, { format: 'dbk' });
+
+transformConformance({
+  name: 'encrypt as .dbk with a passphrase',
+  // One for all cases: deriving its key takes a third of a second.
+  create: () => withPassphrase,
+  invert: invertWith(PASSPHRASE_RING),
+  damage: 'never-released',
 });
 
 transformConformance({
