@@ -1,3 +1,4 @@
+import { Console } from 'node:console';
 import { toBackupError } from '../lib/errors.ts';
 import type { FlowNode } from '../lib/plan/flow-file.ts';
 import { type BackupRuntime, existingRuntime } from '../nodes/runtime.ts';
@@ -74,6 +75,8 @@ async function start(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<FlowSession> {
   const userDir = userDirectory(options);
+  // Node-RED and third-party nodes print as they like; stdout is for answers.
+  globalThis.console = new Console(process.stderr);
   // The nodes read it from the environment, where it comes before settings.
   process.env.DBACKUP_DATA = dataDirectory(options, env);
   const reports = new NodeReports();

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSampleDatabase } from '../../demo/sample-database.ts';
+import type { FlowEntry } from '../../runner/runtime.ts';
 
 /** Opens the key vaults of tests. */
 export const MASTER_KEY = 'a master secret for tests only';
@@ -58,18 +59,19 @@ export interface FlowParts {
   readonly format?: 'dbk' | 'age';
   readonly secondRoot?: string;
   /** Nodes that are added. */
-  readonly more?: readonly object[];
+  readonly more?: readonly FlowEntry[];
   /** Ids that the first destination is wired to. */
   readonly afterFirst?: readonly string[];
 }
 
 type Places = Pick<RunnerWorkspace, 'database' | 'first' | 'second'>;
 
-export function backupFlow(places: Places, parts: FlowParts): object[] {
+/** The entries of that flow. */
+export function backupFlow(places: Places, parts: FlowParts): FlowEntry[] {
   const { files = [places.database], rate = '', key = { kind: 'vault', keyName: 'main' } } = parts;
   const last = key === null ? 'zip' : 'enc';
   const stores = ['near', 'far'];
-  const at = (id: string, type: string, wires: readonly string[], settings: object) => ({
+  const at = (id: string, type: string, wires: readonly string[], settings: object): FlowEntry => ({
     id,
     type,
     z: 'tab',
@@ -79,10 +81,11 @@ export function backupFlow(places: Places, parts: FlowParts): object[] {
     wires: [wires],
     ...settings,
   });
+  // Node-RED takes a config node whose name is an id for one that refers to that node.
   const storage = (id: string, root: string) => ({
     id,
     type: 'dbackup-local-storage',
-    name: id,
+    name: `storage ${id}`,
     root,
     create: false,
     reserveMiB: 0,
@@ -120,7 +123,7 @@ export function backupFlow(places: Places, parts: FlowParts): object[] {
       schemaVersion: 1,
     }),
     at('far', 'dbackup-local', [], { storage: 'disk2', folder: 'deep/er', rate: '', schemaVersion: 1 }),
-    ...(key === null ? [] : [{ id: 'key', type: 'dbackup-key', name: 'key', schemaVersion: 1, ...key }]),
+    ...(key === null ? [] : [{ id: 'key', type: 'dbackup-key', name: 'the key', schemaVersion: 1, ...key }]),
     storage('disk1', places.first),
     storage('disk2', parts.secondRoot ?? places.second),
     ...(parts.more ?? []),
