@@ -8,6 +8,12 @@ const OUTPUT = join(ROOT, '.cache/bench');
 /** Where the compiled children lie. */
 export const CHILDREN = join(OUTPUT, 'test/bench/children');
 
+/** The command, as the build makes it. */
+export const RUNNER = join(ROOT, 'dist/runner/main.js');
+
+/** The flow that it runs: SQLite, zstd -3, `.dbk`, two local destinations. */
+export const FLOW = join(ROOT, 'flows/01-quick-start.json');
+
 /**
  * Compiles our side as it is shipped, so that no time goes into stripping types; the compile cache is on,
  * as in the runner.
@@ -20,4 +26,5 @@ export function compileChildren(): void {
   execFileSync(process.execPath, [tsc, '-p', join(import.meta.dirname, 'tsconfig.json')], {
     stdio: 'inherit',
   });
+  execFileSync(process.execPath, [join(ROOT, 'build/build.ts')], { stdio: 'inherit' });
 }

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { CASES, type CaseId } from './cases.ts';
+import { type BenchCase, CASES, type CaseId } from './cases.ts';
 import { compileChildren } from './compile.ts';
 import { type Measurement, measure } from './measure.ts';
 import { type BenchOptions, readOptions, USAGE } from './options.ts';
@@ -49,7 +49,8 @@ async function runOnce(id: CaseId, workspace: Workspace): Promise<Measurement> {
   const output = join(workspace.folder, 'output');
   await mkdir(output);
   try {
-    return await measure(CASES[id].command(workspace, output), workspace.folder);
+    const { command, options }: BenchCase = CASES[id];
+    return await measure(command(workspace, output), workspace.folder, options?.(workspace, output));
   } finally {
     await rm(output, { recursive: true, force: true });
     execFileSync('sync');

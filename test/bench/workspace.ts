@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CASES } from './cases.ts';
+import { FLOW } from './compile.ts';
 import { writeDatabase, writeText } from './data.ts';
 import { measure } from './measure.ts';
 
@@ -10,6 +11,8 @@ export interface Workspace {
   readonly folder: string;
   readonly text: string;
   readonly database: string;
+  /** A copy of the flow that the runner runs. */
+  readonly flow: string;
   /** A storage that holds one set of the text, zstd-3 and `.dbk`. */
   readonly storedSet: string;
   /** The text as `.zst.age`. */
@@ -31,7 +34,12 @@ export async function prepareWorkspace(parent: string, bytes: number): Promise<W
     const recipient = execFileSync('age-keygen', ['-y', identityFile], { encoding: 'utf8' }).trim();
     const passwordFile = join(folder, 'password.txt');
     await writeFile(passwordFile, 'correct horse battery staple\n');
-    const paths = { text: join(folder, 'text.sql'), database: join(folder, 'shop.sqlite') };
+    const paths = {
+      text: join(folder, 'text.sql'),
+      database: join(folder, 'shop.sqlite'),
+      flow: join(folder, 'flow.json'),
+    };
+    await copyFile(FLOW, paths.flow);
     await writeText(paths.text, bytes);
     writeDatabase(paths.database, bytes);
     const stored = { storedSet: join(folder, 'stored', 'a'), storedAge: join(folder, 'stored-age', 'file') };
