@@ -88,15 +88,21 @@ async function answer(
   asked: Question,
   signal: AbortSignal,
 ): Promise<ActionAnswer> {
-  const result = readSettings(node, settingsOf(RED, node, asked));
+  const result = readSettings(node, settingsOf(RED, node, action, asked));
   if ('problems' in result) throw settingsError('This node', result.problems);
   // The settings were just read with the schema of this very node.
   return action.run(result.settings as never, { dataDir: backupRuntime(RED).dataDir, signal });
 }
 
 /** The settings of the form, with the secrets that it does not know and the variables that it names. */
-function settingsOf(RED: AdminApi, node: AnyNode, { id, settings }: Question): RawSettings {
+function settingsOf(
+  RED: AdminApi,
+  node: AnyNode,
+  { standIns = {} }: FormAction,
+  { id, settings }: Question,
+): RawSettings {
   const complete: Record<string, unknown> = { ...settings };
+  for (const [name, value] of Object.entries(standIns)) complete[name] ||= value;
   const kept = id === undefined ? undefined : RED.nodes.getCredentials(id);
   const credentials: RawSettings = { ...kept };
   for (const { name, secret } of formOf(node.schema).fields) {

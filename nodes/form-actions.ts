@@ -8,6 +8,8 @@ export interface FormAction {
   readonly route: ActionRoute;
   /** Font Awesome 4 name. */
   readonly icon: string;
+  /** Values for fields that the answer does not depend on, while they are still empty. */
+  readonly standIns?: Readonly<Record<string, string>>;
   /**
    * Finds out what the person wants to know. What it throws is shown to them.
    * @param settings as `readSettings` gives them for the node's schema

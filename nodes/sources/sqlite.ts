@@ -24,6 +24,7 @@ export const sqliteNode = defineNode({
       name: 'databases',
       route: 'sources/databases',
       icon: 'fa-list',
+      standIns: { job: 'any' },
       run: (settings: SqliteOptions, { signal }) => listDatabases(createSqliteSource(settings), signal),
     },
   ],

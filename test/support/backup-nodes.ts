@@ -96,7 +96,7 @@ function toRecorder(entry: FlowEntry): FlowEntry {
 }
 
 /** A node package whose sets are the sources of ours, with their texts. */
-function sourcePackage(userDir: string): string {
+export function sourcePackage(userDir: string): string {
   const dir = join(userDir, 'dbackup-source-nodes');
   mkdirSync(dir);
   const sets = new Map(CATALOGUE_SETS.map((set) => [set as string, join(ROOT, `nodes/${set}.ts`)]));
