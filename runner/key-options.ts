@@ -63,12 +63,23 @@ async function openVault(file: string, env: Environment): Promise<Vault | undefi
   );
 }
 
+/** The secret that opens the vault. @throws BackupError `invalid-config` when none is given */
+export async function requireMasterSecret(env: Environment): Promise<string> {
+  const secret = await masterSecret({ env });
+  if (secret !== undefined) return secret;
+  throw new BackupError(
+    'invalid-config',
+    'The key vault needs its master secret: set DBACKUP_MASTER_KEY or DBACKUP_MASTER_KEY_FILE',
+  );
+}
+
 async function readKeyFile(file: string, passphrase: string | undefined): Promise<ExportedKey[]> {
   const text = await readText(file, 'The key file');
   return decodeKeyFile(text, file, isProtected(text, file) ? passphrase : undefined);
 }
 
-async function readIdentities(file: string): Promise<string[]> {
+/** The age identities in a file. @throws BackupError when it cannot be read or holds none */
+export async function readIdentities(file: string): Promise<string[]> {
   try {
     return await parseAgeIdentities(await readSecretFile(file));
   } catch (thrown) {

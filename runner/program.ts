@@ -68,6 +68,7 @@ function createProgram(run: Runner): Command {
   addFlowCommands(program, run);
   addSetCommands(program, run);
   addKeyCommands(program, run);
+  addKitCommand(program, run);
   return program;
 }
 
@@ -159,6 +160,20 @@ function addKeyCommands(program: Command, run: Runner): void {
     );
 }
 
+function addKitCommand(program: Command, run: Runner): void {
+  withData(program.command('kit'))
+    .description('write a recovery kit: keys, decryptor and instructions, to open backups without DBackup')
+    .argument('<dir>', 'an empty folder; made when it is missing')
+    .option('--key <name>', 'vault key to hand out, may be given several times (default: all)', collect)
+    .option('--identity <file>', 'file with age identities to hand out')
+    .option('--passphrase-file <file>', 'file with the passphrase that protects the keys')
+    .option('--plain', 'write the keys without a passphrase')
+    .addOption(jsonOption())
+    .action(async (directory, options) =>
+      run((await import('./commands/kit.ts')).kit, { directory, ...options }),
+    );
+}
+
 const FLOW_HELP = 'flow file, as Export in the editor writes it';
 const SET_HELP = '<job>/<id> as list shows it, the id alone, or "latest"';
 
@@ -202,6 +217,10 @@ function withKeys(command: Command): Command {
     .option('--keys <file>', 'key file of a recovery kit')
     .option('--passphrase-file <file>', 'file with the passphrase')
     .option('--identity <file>', 'file with age identities');
+}
+
+function collect(value: string, others: readonly string[] = []): string[] {
+  return [...others, value];
 }
 
 function positiveInteger(text: string): number {

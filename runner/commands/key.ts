@@ -1,12 +1,8 @@
-import { BackupError } from '../../lib/errors.ts';
-import { masterSecret } from '../../lib/keys/master-secret.ts';
 import { Vault, type VaultKeyInfo } from '../../lib/keys/vault.ts';
 import type { CommandBody } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { formatTable, formatTime, printable } from '../format.ts';
-import { type KeyOptions, vaultFile } from '../key-options.ts';
-
-type Environment = Readonly<Record<string, string | undefined>>;
+import { type KeyOptions, requireMasterSecret, vaultFile } from '../key-options.ts';
 
 export interface KeyInput extends Pick<KeyOptions, 'data' | 'userDir'> {
   readonly json?: boolean;
@@ -14,7 +10,7 @@ export interface KeyInput extends Pick<KeyOptions, 'data' | 'userDir'> {
 
 /** Lists the keys of the vault, never their bytes. */
 export const listKeys: CommandBody<KeyInput> = async (input, { output, env }) => {
-  const vault = await Vault.open(vaultFile(input, env), await requireSecret(env));
+  const vault = await Vault.open(vaultFile(input, env), await requireMasterSecret(env));
   const keys = await vault.listKeys();
   if (input.json) output.json({ vault: vault.file, keys });
   else output.print(keys.length === 0 ? `${vault.file} holds no keys` : keyTable(keys));
@@ -24,7 +20,7 @@ export const listKeys: CommandBody<KeyInput> = async (input, { output, env }) =>
 /** Makes a key, and the vault with the first one. */
 export const createKey: CommandBody<KeyInput & { readonly name: string }> = async (input, context) => {
   const { output, env } = context;
-  const vault = await Vault.openOrCreate(vaultFile(input, env), await requireSecret(env));
+  const vault = await Vault.openOrCreate(vaultFile(input, env), await requireMasterSecret(env));
   const { id, version } = await vault.createKey(input.name);
   if (input.json) output.json({ vault: vault.file, key: { id, name: input.name, version } });
   else output.print(printable(`Key "${input.name}" (${id}) made in ${vault.file}`));
@@ -33,15 +29,6 @@ export const createKey: CommandBody<KeyInput & { readonly name: string }> = asyn
   );
   return EXIT.ok;
 };
-
-export async function requireSecret(env: Environment): Promise<string> {
-  const secret = await masterSecret({ env });
-  if (secret !== undefined) return secret;
-  throw new BackupError(
-    'invalid-config',
-    'The key vault needs its master secret: set DBACKUP_MASTER_KEY or DBACKUP_MASTER_KEY_FILE',
-  );
-}
 
 function keyTable(keys: readonly VaultKeyInfo[]): string {
   const rows = keys.map(({ name, id, createdAt, versions }) => [
