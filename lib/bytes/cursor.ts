@@ -1,7 +1,8 @@
 import type { ByteStream } from './stream.ts';
 
-/** Passed chunks are dropped from the list in batches, since removing the first one each time is slow. */
+/** The places of passed chunks are removed in batches, since removing the first one each time is slow. */
 const TRIM_CHUNKS = 256;
+const NOTHING = Buffer.alloc(0);
 
 /**
  * Reads a stream by position: for parsers that must look ahead and take exact numbers of bytes. Holds
@@ -67,6 +68,7 @@ export class ByteCursor {
     this.#offset += bytes;
     while (this.#head < this.#chunks.length && this.#offset >= this.#chunk(this.#head).length) {
       this.#offset -= this.#chunk(this.#head).length;
+      this.#chunks[this.#head] = NOTHING;
       this.#head += 1;
     }
     if (this.#head === this.#chunks.length || this.#head >= TRIM_CHUNKS) {
@@ -115,7 +117,7 @@ export class ByteCursor {
   }
 
   #chunk(index: number): Buffer {
-    return this.#chunks[index] ?? Buffer.alloc(0);
+    return this.#chunks[index] ?? NOTHING;
   }
 
   #gather(index: number, from: number, bytes: number): Buffer {
