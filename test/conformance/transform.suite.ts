@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import fc from 'fast-check';
+import { drain } from '../../lib/bytes/drain.ts';
 import { withRelease } from '../../lib/bytes/release.ts';
 import { BLOCK_BYTES, type ByteStream } from '../../lib/bytes/stream.ts';
 import { BackupError, type ErrorCode } from '../../lib/errors.ts';
@@ -37,6 +39,8 @@ export interface TransformUnderTest {
   readonly readAheadBytes?: number;
   /** Random cases per law; lower it for a slow transform. Default 40. */
   readonly cases?: number;
+  /** Takes long for bytes that do not shrink: the memory test then sends fewer of them. */
+  readonly slowForNoise?: boolean;
 }
 
 /** Registers the tests that every transform must pass. */
@@ -44,6 +48,7 @@ export function transformConformance(subject: TransformUnderTest): void {
   describe(`transform: ${subject.name}`, () => {
     roundTrips(subject);
     laziness(subject);
+    memory(subject);
     endings(subject);
     damage(subject);
     if (subject.undo !== undefined) standardTool(subject, subject.undo);
@@ -51,6 +56,10 @@ export function transformConformance(subject: TransformUnderTest): void {
 }
 
 const never = new AbortController().signal;
+
+/** What the memory test sends through, and what may be held of it; V8 leaves up to 64 MiB of garbage. */
+const PASSED_BLOCKS = 224;
+const MOST_BUFFER_BYTES = 144 * BLOCK_BYTES;
 
 interface Stored {
   readonly bytes: Buffer;
@@ -163,6 +172,57 @@ function laziness(subject: TransformUnderTest): void {
     const file = probe(cut(stored.bytes, 65536));
     await pullOneAndStall(subject.invert(stored.record, file.stream, never), file, allowance);
   });
+}
+
+function memory(subject: TransformUnderTest): void {
+  it('needs constant memory, both ways', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'dbackup-transform-'));
+    try {
+      const path = join(folder, 'stored');
+      const pass = (await subject.create()).forward(manyBlocks(subject), never);
+      const forward = new BufferMeter(pass.output);
+      await writeFile(path, forward);
+      forward.assertBounded();
+      const file = createReadStream(path, { highWaterMark: BLOCK_BYTES });
+      const backward = new BufferMeter(subject.invert(pass.record(), file, never));
+      assert.equal(await drain(backward), PASSED_BLOCKS * BLOCK_BYTES);
+      backward.assertBounded();
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+}
+
+/** Far more than may be held, in fresh buffers. */
+async function* manyBlocks(subject: TransformUnderTest): AsyncGenerator<Buffer> {
+  const block = noise(BLOCK_BYTES);
+  if (subject.slowForNoise === true) block.fill(0, BLOCK_BYTES / 8);
+  for (let count = 0; count < PASSED_BLOCKS; count += 1) {
+    block.writeUInt32LE(count, 0);
+    yield Buffer.from(block);
+  }
+}
+
+/** Passes a stream on and notes how much memory buffers have at most meanwhile. */
+class BufferMeter implements ByteStream {
+  readonly #input: ByteStream;
+  readonly #before = process.memoryUsage().arrayBuffers;
+  #most = 0;
+
+  constructor(input: ByteStream) {
+    this.#input = input;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
+    for await (const chunk of this.#input) {
+      this.#most = Math.max(this.#most, process.memoryUsage().arrayBuffers - this.#before);
+      yield chunk;
+    }
+  }
+
+  assertBounded(): void {
+    assert.ok(this.#most < MOST_BUFFER_BYTES, `${this.#most} bytes of buffers were held`);
+  }
 }
 
 function endings(subject: TransformUnderTest): void {
