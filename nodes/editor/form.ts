@@ -55,9 +55,11 @@ function prepareField(
     makeList(list, Array.isArray(value) ? value : [], texts, refresh);
     return;
   }
+  // Node-RED itself fills secrets and the lists of config nodes.
+  if (field.secret || field.control === 'config') return;
   const input = inputOf(description, field.name);
   // A node of an older version lacks newer fields: show what they will be.
-  if (input !== null && !field.secret && node[field.name] === undefined) setValue(input, field.initial);
+  if (input !== null && node[field.name] === undefined) setValue(input, field.initial);
   if (input instanceof HTMLSelectElement && field.control === 'select') keepUnknown(input, node[field.name]);
 }
 
