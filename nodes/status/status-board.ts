@@ -7,8 +7,8 @@ import {
   destinationResult,
   sourceProgress,
   sourceResult,
+  TRANSFORM_PROGRESS,
   type Translate,
-  transformProgress,
 } from './status-text.ts';
 
 /** Shortest time between two updates of one node, in ms: more would flood the editor's connection. */
@@ -80,7 +80,7 @@ export class StatusBoard {
       this.#render(nodeId, (role) => {
         if (role === 'source') return sourceProgress(progress, this.#text);
         if (role === 'destination') return destinationProgress(progress, nodeId, this.#text);
-        return transformProgress(this.#text);
+        return TRANSFORM_PROGRESS;
       });
     }
   }

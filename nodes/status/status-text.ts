@@ -29,10 +29,8 @@ export function destinationProgress(progress: RunProgress, node: string, text: T
   return { fill: 'blue', shape: 'dot', text: `▶ ${stage}` };
 }
 
-/** What a transform shows: that it is at work. */
-export function transformProgress(text: Translate): NodeStatus {
-  return { fill: 'blue', shape: 'ring', text: text('status.working') };
-}
+/** What a transform shows: that it is at work. Its neighbours' figures need the room beside it. */
+export const TRANSFORM_PROGRESS: NodeStatus = { fill: 'blue', shape: 'ring', text: '' };
 
 /** What a source shows when its run has ended. */
 export function sourceResult(result: RunResult, node: string, text: Translate): NodeStatus {
