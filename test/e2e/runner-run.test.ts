@@ -5,6 +5,7 @@ import { createSampleDatabase } from '../../demo/sample-database.ts';
 import type { FlowEntry } from '../../runner/runtime.ts';
 import { backupFlow, type FlowParts, RunnerWorkspace } from '../support/runner-flows.ts';
 import { dbackup, eventsOf, isRunning, type RunnerEvent, RunnerProcess } from '../support/runner-process.ts';
+import { until } from '../support/until.ts';
 
 /** MB/s at which the sample database takes several seconds. */
 const SLOW = 0.05;
@@ -134,8 +135,9 @@ describe('dbackup run', function () {
         const flow = work.flow({ rate: SLOW, files: [join(work.root, '*.sqlite')] });
         const runner = new RunnerProcess(['run', flow, '--json'], { env: work.env() });
         await bytesStored(runner);
+        // The dump runs in a process of its own.
+        await until(() => runner.children().length > 0);
         const children = runner.children();
-        assert.ok(children.length > 0, 'the dump runs in a process of its own');
         runner.kill(signal);
         const { code, stdout } = await runner.finished;
         assert.equal(code, expected);
