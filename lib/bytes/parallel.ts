@@ -98,12 +98,17 @@ class ReadAhead<Item, Result> {
           return;
         }
         if (this.#closed) return;
-        this.#push(this.#work(next.value));
+        this.#push(this.#start(next.value));
       }
     } catch (error) {
       this.#exhausted = true;
       this.#push(Promise.reject(error));
     }
+  }
+
+  /** As a promise in any case, even if the work throws at once. */
+  async #start(item: Item): Promise<Result> {
+    return this.#work(item);
   }
 
   #push(result: Promise<Result>): void {
