@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { EncryptionKey } from '../../lib/keys/keys.ts';
 import { createEncrypt } from '../../lib/transforms/encrypt.ts';
 import { defineNode } from '../define-node.ts';
 import { configNode, nodeName } from '../forms/common-fields.ts';
@@ -18,15 +19,21 @@ export const encryptNode = defineNode({
   schema: z.object({
     name: nodeName,
     key: configNode('dbackup-key', 'fa-key'),
-    format: z.enum(['dbk', 'age']).default('dbk').meta({ icon: 'fa-file-o' }),
+    format: z.enum(['auto', 'dbk', 'age']).default('auto').meta({ icon: 'fa-file-o' }),
   }),
   setup(context) {
-    const { key, format } = context.settings;
+    const { settings } = context;
     return {
       async onInput(message, deliver) {
-        const transform = createEncrypt(await context.use(KEY, key).encryptionKey(), { format });
-        passTransform(context, transform, { format }, message, deliver);
+        const key = await context.use(KEY, settings.key).encryptionKey();
+        const format = settings.format === 'auto' ? usualFormat(key) : settings.format;
+        passTransform(context, createEncrypt(key, { format }), { format }, message, deliver);
       },
     };
   },
 });
+
+/** Vault keys go with dbk alone and public keys with age alone; for a passphrase dbk is the faster one. */
+function usualFormat({ type }: EncryptionKey): 'dbk' | 'age' {
+  return type === 'age' ? 'age' : 'dbk';
+}
