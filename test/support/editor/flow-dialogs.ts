@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import type { Locator, Page } from 'playwright-core';
+import { until } from '../until.ts';
+
+const PREFIX = '#red-ui-clipboard-dialog';
+
+/** Import, on its page "Examples". */
+export class ImportDialog {
+  readonly #page: Page;
+  readonly #examples: Locator;
+
+  private constructor(page: Page) {
+    this.#page = page;
+    this.#examples = page.locator(`${PREFIX}-import-tab-examples`);
+  }
+
+  static async open(page: Page): Promise<ImportDialog> {
+    await openFromMenu(page, 'import');
+    const dialog = new ImportDialog(page);
+    await page.locator(`${PREFIX}-import-tabs li`, { hasText: /^Examples$/ }).click();
+    await dialog.#entry('@dbackup/node-red').click();
+    return dialog;
+  }
+
+  /** The package's examples, as they are listed. */
+  async examples(): Promise<string[]> {
+    const names = this.#examples.locator('.red-ui-treeList-label', { hasText: /^\d\d-/ });
+    await names.first().waitFor();
+    return (await names.allInnerTexts()).map((name) => name.trim());
+  }
+
+  /** Imports one example into a new flow. */
+  async choose(name: string): Promise<void> {
+    await this.#entry(name).click();
+    await this.#page.locator(`${PREFIX}-import-opt-new`).click();
+    const tabs = this.#page.locator('#red-ui-workspace-tabs > li.red-ui-tab');
+    const before = await tabs.count();
+    await this.#page.locator(`${PREFIX}-ok`).click();
+    await this.#page.locator(`${PREFIX}-ok`).waitFor({ state: 'hidden' });
+    await until(async () => (await tabs.count()) === before + 1);
+  }
+
+  async cancel(): Promise<void> {
+    await this.#page.locator(`${PREFIX}-cancel`).click();
+  }
+
+  #entry(label: string): Locator {
+    return this.#examples.locator('.red-ui-treeList-label').getByText(label, { exact: true });
+  }
+}
+
+/** Export, of everything. */
+export class ExportDialog {
+  readonly #page: Page;
+
+  private constructor(page: Page) {
+    this.#page = page;
+  }
+
+  static async open(page: Page): Promise<ExportDialog> {
+    await openFromMenu(page, 'export');
+    await page.locator(`${PREFIX}-export-rng-full`).click();
+    await page.locator(`${PREFIX}-export-tab-clipboard-tabs li`, { hasText: 'JSON' }).click();
+    return new ExportDialog(page);
+  }
+
+  /** The text that a person would copy. */
+  async text(): Promise<string> {
+    const text = await this.#page.locator(`${PREFIX}-export-text`).inputValue();
+    assert.notEqual(text, '', 'There is nothing to export');
+    return text;
+  }
+
+  async cancel(): Promise<void> {
+    await this.#page.locator(`${PREFIX}-cancel`).click();
+  }
+}
+
+async function openFromMenu(page: Page, item: 'import' | 'export'): Promise<void> {
+  await page.locator('#red-ui-header-button-sidemenu').click();
+  await page.locator(`#menu-item-${item}`).click();
+}

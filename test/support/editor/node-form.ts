@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import type { Locator, Page } from 'playwright-core';
+
+const OPEN_WITHIN_MS = 10_000;
+
+export interface ShownAnswer {
+  readonly level: 'ok' | 'warning' | 'error';
+  readonly text: string;
+  /** Cells of each row of the table below. */
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** The edit form of a node or, above it, of a config node. */
+export class NodeForm {
+  readonly tray: Locator;
+  readonly #page: Page;
+  readonly #prefix: 'node-input' | 'node-config-input';
+
+  constructor(page: Page, prefix: 'node-input' | 'node-config-input') {
+    this.#page = page;
+    this.#prefix = prefix;
+    const button = prefix === 'node-input' ? '#node-dialog-ok' : '#node-config-dialog-ok';
+    this.tray = page.locator('.red-ui-tray', { has: page.locator(button) });
+  }
+
+  /** Whether the form comes within that time. */
+  opened(withinMs: number): Promise<boolean> {
+    return this.tray.waitFor({ timeout: withinMs }).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** The whole row of a field: label, control, hint. */
+  row(field: string): Locator {
+    return this.tray.locator(`.dbackup-row[data-field="${field}"]`);
+  }
+
+  input(field: string): Locator {
+    return this.tray.locator(`[id="${this.#prefix}-${field}"]`);
+  }
+
+  /** Types a value into a text field. */
+  async fill(field: string, value: string): Promise<void> {
+    await this.input(field).fill(value);
+    // The editor checks a field when it is left.
+    await this.input(field).blur();
+  }
+
+  /** Chooses an option by its value. */
+  async choose(field: string, value: string): Promise<void> {
+    await this.input(field).selectOption(value);
+  }
+
+  async check(field: string, checked: boolean): Promise<void> {
+    await this.input(field).setChecked(checked);
+  }
+
+  /** Fills the rows of a list, adding rows as they are needed. */
+  async fillList(field: string, values: readonly string[]): Promise<void> {
+    const row = this.row(field);
+    const entries = row.locator('.dbackup-list-entry');
+    for (const [index, value] of values.entries()) {
+      if ((await entries.count()) <= index) await row.locator('.red-ui-editableList-addButton').click();
+      await entries.nth(index).fill(value);
+    }
+  }
+
+  /** Unfolds the settings that are seldom needed. */
+  async unfold(): Promise<void> {
+    const details = this.tray.locator('.dbackup-form details');
+    if ((await details.getAttribute('open')) === null) await details.locator('summary').click();
+  }
+
+  /** Presses a button such as "Test connection", and reads what it says below. */
+  async ask(action: string): Promise<ShownAnswer> {
+    const row = this.tray.locator(`.dbackup-row[data-action="${action}"]`);
+    await row.locator('button').click();
+    const result = row.locator('.dbackup-result');
+    const said = result.locator('> :first-child:not(.dbackup-result-busy)');
+    await said.waitFor();
+    const level = /dbackup-result-(ok|warning|error)/.exec((await said.getAttribute('class')) ?? '')?.[1];
+    assert.ok(level === 'ok' || level === 'warning' || level === 'error', `Not an answer: ${level}`);
+    const lines = await result.locator('tr').all();
+    const rows = await Promise.all(lines.map((line) => line.locator('td').allInnerTexts()));
+    return { level, text: await said.innerText(), rows };
+  }
+
+  /** Opens the form of a new config node, as the + beside the field does. */
+  addConfig(field: string): Promise<NodeForm> {
+    return this.#openConfig(`${this.#prefix}-btn-${field}-add`);
+  }
+
+  /** Opens the form of the chosen config node, as the pencil beside the field does. */
+  editConfig(field: string): Promise<NodeForm> {
+    return this.#openConfig(`${this.#prefix}-btn-${field}-edit`);
+  }
+
+  async #openConfig(button: string): Promise<NodeForm> {
+    await this.tray.locator(`[id="${button}"]`).click();
+    const form = new NodeForm(this.#page, 'node-config-input');
+    assert.ok(await form.opened(OPEN_WITHIN_MS), 'The form of the config node does not open');
+    return form;
+  }
+
+  /** Names of the fields that are marked as wrong. */
+  async wrong(): Promise<string[]> {
+    const rows = this.tray.locator('.dbackup-row[data-field]', {
+      has: this.#page.locator('.input-error:visible'),
+    });
+    const names = (await rows.all()).map((row) => row.getAttribute('data-field'));
+    return (await Promise.all(names)).filter((name) => name !== null);
+  }
+
+  /** What is said about a wrong field when the mouse rests on it. */
+  async reason(field: string): Promise<string> {
+    await this.row(field).locator('.input-error').first().hover();
+    const popover = this.#page.locator('.red-ui-popover').last();
+    await popover.waitFor();
+    return popover.innerText();
+  }
+
+  /** Opens the node's help in the sidebar. */
+  async showHelp(): Promise<void> {
+    await this.tray.locator('.red-ui-tray-footer-left .fa-book').click();
+  }
+
+  /** Closes the form with its "Done" (for a config node: "Add" or "Update"). */
+  async done(): Promise<void> {
+    await this.#close(this.#prefix === 'node-input' ? '#node-dialog-ok' : '#node-config-dialog-ok');
+  }
+
+  async cancel(): Promise<void> {
+    await this.#close(this.#prefix === 'node-input' ? '#node-dialog-cancel' : '#node-config-dialog-cancel');
+  }
+
+  async #close(button: string): Promise<void> {
+    await this.tray.locator(button).click();
+    await this.tray.waitFor({ state: 'detached' });
+  }
+}
