@@ -39,8 +39,8 @@ export class RunReports {
 
   #notice({ level, message, node: nodeId }: RunNotice): void {
     const node = nodeId === undefined ? undefined : this.#RED.nodes.getNode(nodeId);
-    if (node && level === 'info') node.log(message);
-    else if (node) node.warn(message);
-    else this.#RED.log[level](`[dbackup] ${message}`);
+    if (!node) this.#RED.log[level](`[dbackup] ${message}`);
+    else if (level === 'info') node.log(message);
+    else node[level](message);
   }
 }
