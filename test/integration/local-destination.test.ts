@@ -11,6 +11,8 @@ import { temporaryName } from '../../lib/destinations/local/names.ts';
 import { BackupError } from '../../lib/errors.ts';
 import { never, rejectsWith } from '../conformance/destination/fixture.ts';
 import { noise } from '../support/byte-streams.ts';
+import { skipBecause } from '../support/skip.ts';
+import { until } from '../support/until.ts';
 
 describe('local destination on this disk', () => {
   let home: string;
@@ -69,6 +71,44 @@ describe('local destination on this disk', () => {
     await rejectsWith(driver.write('job', one('x'), { signal: never, replace: true }), 'invalid-config');
     await rejectsWith(driver.remove('job', never), 'invalid-config');
     assert.deepEqual(await readdir(home, { recursive: true }), ['job', 'job/a']);
+  });
+
+  it('leaves no file or folder open, whatever happens', async function () {
+    if (process.platform !== 'linux') skipBecause(this, 'only Linux tells which files are open');
+    const driver = createLocalDestination({ root: home });
+    const openFiles = async () => (await readdir('/proc/self/fd')).length;
+    const before = await openFiles();
+    for (let turn = 0; turn < 20; turn += 1) {
+      await put(home, `job/${turn}/a`, 'content');
+      const aborted = await driver.write(`job/${turn}/b`, one('x'), { signal: never });
+      await aborted.abort();
+      const late = await driver.write(`job/${turn}/c`, one('x'), { signal: never });
+      await put(home, `job/${turn}/c`, 'first');
+      await rejectsWith(late.commit(), 'already-exists');
+      await late.abort();
+      await rejectsWith(driver.write(`job/${turn}/a`, one('x'), { signal: never }), 'already-exists');
+      await rejectsWith(driver.write(`job/${turn}/a/b`, one('x'), { signal: never }), 'invalid-config');
+      await assert.rejects(driver.write(`job/${turn}/d`, failing(), { signal: never }), /broken/);
+      await rejectsWith(driver.read(`job/${turn}/none`, { signal: never }), 'not-found');
+      await rejectsWith(
+        driver.read(`job/${turn}/a`, { signal: never, range: { start: 99 } }),
+        'invalid-config',
+      );
+      for await (const chunk of await driver.read(`job/${turn}/a`, { signal: never }))
+        assert.ok(chunk.length > 0);
+      const unread = await driver.read(`job/${turn}/a`, { signal: never });
+      await unread[Symbol.asyncIterator]().return?.();
+      const cancel = new AbortController();
+      await driver.read(`job/${turn}/a`, { signal: cancel.signal });
+      cancel.abort();
+      for await (const object of driver.list('', never)) {
+        assert.ok(object.path !== '');
+        break;
+      }
+      await driver.stat(`job/${turn}/a`, never);
+      await driver.remove(`job/${turn}/c`, never);
+    }
+    await until(async () => (await openFiles()) <= before);
   });
 
   describe('sweeping', () => {
@@ -171,6 +211,11 @@ async function put(root: string, path: string, text: string): Promise<void> {
   const driver = createLocalDestination({ root, create: true });
   const pending = await driver.write(path, one(text), { signal: never });
   await pending.commit();
+}
+
+async function* failing(): AsyncGenerator<Buffer> {
+  yield Buffer.from('half');
+  throw new Error('broken');
 }
 
 async function* one(text: string): AsyncGenerator<Buffer> {
