@@ -46,17 +46,26 @@ export function openStep(
   }
 }
 
-/** Remembers whether a stream was read to its end. */
+/** Remembers whether a stream was read to its end, and ends it for those who forget to. Iterable once. */
 class WatchedInput implements ByteStream {
   ended = false;
-  readonly #input: ByteStream;
+  readonly #reading: AsyncGenerator<Buffer, undefined>;
 
   constructor(input: ByteStream) {
-    this.#input = input;
+    this.#reading = this.#read(input);
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, undefined> {
-    yield* this.#input;
+  [Symbol.asyncIterator](): AsyncGenerator<Buffer, undefined> {
+    return this.#reading;
+  }
+
+  /** Not awaited: what it waits for may hang. */
+  end(): void {
+    this.#reading.return(undefined).catch(() => undefined);
+  }
+
+  async *#read(input: ByteStream): AsyncGenerator<Buffer, undefined> {
+    yield* input;
     this.ended = true;
   }
 }
@@ -66,8 +75,12 @@ async function* whole(
   input: WatchedInput,
   label: string,
 ): AsyncGenerator<Buffer, undefined> {
-  yield* output;
-  if (!input.ended) {
-    throw new BackupError('internal', `${label} ended before it had read all that it was given`);
+  try {
+    yield* output;
+    if (!input.ended) {
+      throw new BackupError('internal', `${label} ended before it had read all that it was given`);
+    }
+  } finally {
+    input.end();
   }
 }

@@ -7,7 +7,7 @@ import { EMPTY_KEY_RING } from '../../lib/keys/keys.ts';
 import { verifySet } from '../../lib/restore/verify.ts';
 import { createCompress } from '../../lib/transforms/compress.ts';
 import { createEncrypt } from '../../lib/transforms/encrypt.ts';
-import { filesBelow, localFolder, planRun, runEngine } from '../support/engine-run.ts';
+import { filesBelow, planRun, runEngine, useLocalFolders } from '../support/engine-run.ts';
 import { type Fault, FaultyDestination } from '../support/faulty-destination.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 
@@ -16,15 +16,7 @@ const signal = new AbortController().signal;
 const STALL_MS = 1000;
 
 describe('engine: sinks and sources that fail', () => {
-  const folders: Awaited<ReturnType<typeof localFolder>>[] = [];
-  const folder = async () => {
-    const made = await localFolder();
-    folders.push(made);
-    return made;
-  };
-  afterEach(async () => {
-    await Promise.all(folders.splice(0).map(({ remove }) => remove()));
-  });
+  const folder = useLocalFolders();
 
   const zstd = () => ({ node: 'zstd', transform: createCompress({ algorithm: 'zstd', level: 1 }) });
   const gzip = () => ({ node: 'gzip', transform: createCompress({ algorithm: 'gzip', level: 1 }) });
@@ -66,8 +58,9 @@ describe('engine: sinks and sources that fail', () => {
       for (const set of sets) {
         assert.ok((await verifySet({ set, level: 'content', keys: EMPTY_KEY_RING, signal })).ok);
       }
-      const hidden = (file: string) => !file.split('/').at(-1)?.startsWith('.');
-      assert.deepEqual((await filesBelow(bad.root)).filter(hidden), await filesBelow(good.root));
+      await faulty.release();
+      assert.equal(faulty.pending, 0);
+      assert.deepEqual(await filesBelow(bad.root), await filesBelow(good.root));
     });
   }
 

@@ -12,22 +12,14 @@ import { createChecksum } from '../../lib/transforms/checksum.ts';
 import { createCompress } from '../../lib/transforms/compress.ts';
 import { createEncrypt } from '../../lib/transforms/encrypt.ts';
 import { collect, sha256 } from '../support/byte-streams.ts';
-import { filesBelow, localFolder, runEngine } from '../support/engine-run.ts';
+import { filesBelow, runEngine, useLocalFolders } from '../support/engine-run.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 
 const MIB = 1024 * 1024;
 const signal = new AbortController().signal;
 
 describe('engine: one pass over real local destinations', () => {
-  const folders: Awaited<ReturnType<typeof localFolder>>[] = [];
-  const folder = async () => {
-    const made = await localFolder();
-    folders.push(made);
-    return made;
-  };
-  afterEach(async () => {
-    await Promise.all(folders.splice(0).map(({ remove }) => remove()));
-  });
+  const folder = useLocalFolders();
 
   const vaultKey = randomBytes(32);
   const keys: KeyRing = { vaultKey: async () => vaultKey, passphrases: [], ageIdentities: [] };

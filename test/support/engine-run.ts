@@ -31,8 +31,9 @@ export function planRun(
   engine: BackupEngine,
   sources: readonly SourceDriver[],
   branches: readonly BranchSpec[],
+  job = 'shop',
 ) {
-  const run = engine.openRun({ job: 'shop' });
+  const run = engine.openRun({ job });
   let base: Recipe | undefined;
   for (const [index, driver] of sources.entries()) {
     const step = { type: 'source', node: `source-${index}`, kind: driver.kind, options: {} } as const;
@@ -90,6 +91,19 @@ export async function localFolder(): Promise<{
   const root = await mkdtemp(join(tmpdir(), 'dbackup-engine-'));
   const driver = createLocalDestination({ root, reserveMiB: 0 });
   return { root, driver, remove: () => rm(root, { recursive: true, force: true }) };
+}
+
+/** Folders for the tests of the surrounding `describe`, gone after each. */
+export function useLocalFolders(): () => ReturnType<typeof localFolder> {
+  const folders: Awaited<ReturnType<typeof localFolder>>[] = [];
+  afterEach(async () => {
+    await Promise.all(folders.splice(0).map(({ remove }) => remove()));
+  });
+  return async () => {
+    const made = await localFolder();
+    folders.push(made);
+    return made;
+  };
 }
 
 /** Every file below a folder, hidden ones included, relative and sorted. */

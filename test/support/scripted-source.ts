@@ -1,6 +1,6 @@
 import type { ByteStream } from '../../lib/bytes/stream.ts';
 import { BackupError, throwIfAborted } from '../../lib/errors.ts';
-import type { DatabaseInfo, Dump, SourceDriver } from '../../lib/sources/driver.ts';
+import type { DatabaseInfo, Dump, DumpProof, SourceDriver } from '../../lib/sources/driver.ts';
 import { sqlText } from './byte-streams.ts';
 
 /** How one database of a scripted source behaves. */
@@ -14,7 +14,13 @@ export interface Script {
   /** The stream stops giving bytes after so many and never ends by itself. */
   readonly hangsAfter?: number;
   readonly proofFails?: boolean;
+  /** The proof is never given. */
+  readonly proofHangs?: boolean;
   readonly refusesToStart?: boolean;
+  /** The dump never starts. */
+  readonly startHangs?: boolean;
+  /** The databases cannot be listed, or the listing hangs. */
+  readonly listing?: 'fails' | 'hangs';
 }
 
 /** A source of deterministic text with faults on demand, for tests of the engine alone. */
@@ -24,6 +30,8 @@ export class ScriptedSource implements SourceDriver {
   readonly dumps = new Map<string, number>();
   /** Dumps that are under way: zero when nothing leaks. */
   open = 0;
+  /** Every signal that it was given. */
+  readonly signals: AbortSignal[] = [];
   readonly #scripts: readonly Script[];
   readonly #contents: ReadonlyMap<string, Buffer>;
 
@@ -41,7 +49,11 @@ export class ScriptedSource implements SourceDriver {
     return { version: '1', summary: 'scripted', warnings: [] };
   }
 
-  async listDatabases(): Promise<DatabaseInfo[]> {
+  async listDatabases(signal: AbortSignal): Promise<DatabaseInfo[]> {
+    this.signals.push(signal);
+    if (this.#scripts.some(({ listing }) => listing === 'hangs')) await hang(signal);
+    if (this.#scripts.some(({ listing }) => listing === 'fails'))
+      throw new BackupError('unavailable', 'The server does not answer');
     return this.#scripts.map(({ name, bytes }) => ({ id: name, name, bytes }));
   }
 
@@ -49,21 +61,18 @@ export class ScriptedSource implements SourceDriver {
     const script = this.#scripts.find(({ name }) => name === database.id);
     if (script === undefined) throw new BackupError('not-found', `There is no ${database.id}`);
     if (script.refusesToStart) throw new BackupError('unavailable', `${script.name} refuses to start`);
+    if (script.startHangs) await hang(signal);
     this.dumps.set(script.name, (this.dumps.get(script.name) ?? 0) + 1);
-    const proof = Promise.withResolvers<{
-      statement: string;
-      facts: Record<string, number>;
-      warnings: string[];
-    }>();
-    proof.promise.catch(() => undefined);
+    const dump = new ScriptedDump(script, this.#contents.get(script.name) ?? Buffer.alloc(0), signal);
+    this.open += 1;
+    dump.proof
+      .catch(() => undefined)
+      .finally(() => {
+        this.open -= 1;
+      });
     return {
-      stream: this.#stream(script, signal, (failure) => {
-        if (failure !== undefined) proof.reject(failure);
-        else if (script.proofFails)
-          proof.reject(new BackupError('incomplete', `${script.name} has no end marker`));
-        else proof.resolve({ statement: 'all bytes', facts: { bytes: script.bytes }, warnings: [] });
-      }),
-      proof: proof.promise,
+      stream: dump.stream(),
+      proof: dump.proof,
       format: 'scripted',
       extension: '.txt',
       expectedBytes: script.bytes,
@@ -75,34 +84,58 @@ export class ScriptedSource implements SourceDriver {
   static contentOf(name: string, bytes: number): Buffer {
     return Buffer.alloc(bytes, sqlText(Math.min(bytes, 999_983), name.length));
   }
+}
 
-  async *#stream(
-    script: Script,
-    signal: AbortSignal,
-    settle: (failure?: Error) => void,
-  ): ByteStream & AsyncGenerator {
-    const content = this.#contents.get(script.name) ?? Buffer.alloc(0);
-    const end = Math.min(script.diesAfter ?? content.length, script.breaksAfter ?? content.length);
-    let failure: Error | undefined = new BackupError('aborted', `The dump of ${script.name} was ended early`);
-    this.open += 1;
+/** One dump under way; over when its proof has settled, as it is for a driver's child process. */
+class ScriptedDump {
+  readonly proof: Promise<DumpProof>;
+  readonly #script: Script;
+  readonly #content: Buffer;
+  readonly #signal: AbortSignal;
+  readonly #resolve: (proof: DumpProof) => void;
+  readonly #reject: (error: unknown) => void;
+
+  constructor(script: Script, content: Buffer, signal: AbortSignal) {
+    const { promise, resolve, reject } = Promise.withResolvers<DumpProof>();
+    this.proof = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#script = script;
+    this.#content = content;
+    this.#signal = signal;
+    hang(signal).catch(reject);
+  }
+
+  async *stream(): ByteStream & AsyncGenerator {
+    const { hangsAfter, breaksAfter, diesAfter, name } = this.#script;
+    const end = Math.min(diesAfter ?? this.#content.length, breaksAfter ?? this.#content.length);
     try {
       for (let at = 0; at < end; at += 65_536) {
-        throwIfAborted(signal);
-        if (script.hangsAfter !== undefined && at >= script.hangsAfter) await hang(signal);
-        yield content.subarray(at, Math.min(at + 65_536, end));
+        throwIfAborted(this.#signal);
+        if (hangsAfter !== undefined && at >= hangsAfter) await hang(this.#signal);
+        yield this.#content.subarray(at, Math.min(at + 65_536, end));
       }
-      if (script.breaksAfter !== undefined) throw new BackupError('incomplete', `${script.name} broke`);
-      failure =
-        script.diesAfter === undefined ? undefined : new BackupError('incomplete', `${script.name} died`);
+      if (breaksAfter !== undefined) throw new BackupError('incomplete', `${name} broke`);
+      this.#finish();
     } finally {
-      this.open -= 1;
-      settle(failure);
+      // Without effect when it is decided already.
+      if (this.#script.proofHangs !== true)
+        this.#reject(new BackupError('aborted', `The dump of ${name} was ended early`));
     }
+  }
+
+  #finish(): void {
+    const { diesAfter, proofFails, proofHangs, name, bytes } = this.#script;
+    if (proofHangs) return;
+    if (diesAfter !== undefined) this.#reject(new BackupError('incomplete', `${name} died`));
+    else if (proofFails) this.#reject(new BackupError('incomplete', `${name} has no end marker`));
+    else this.#resolve({ statement: 'all bytes', facts: { bytes }, warnings: [] });
   }
 }
 
 function hang(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) =>
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
-  );
+  return new Promise((_, reject) => {
+    throwIfAborted(signal);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 }
