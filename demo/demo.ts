@@ -8,7 +8,7 @@ import { formatBytes } from '../nodes/status/quantities.ts';
 import { formatDuration } from '../runner/format.ts';
 import { backUp, type FinishedRun, newestManifest, restore, verify } from './runner-calls.ts';
 import { inspectSampleDatabase, ledgerLength, STATIC_TABLES } from './sample-database.ts';
-import { ensureBuilt, ensureDatabase, ensureMasterKey, PLACES, ROOT } from './workspace.ts';
+import { ensureBuilt, ensureDatabase, ensureSecrets, PLACES, ROOT } from './workspace.ts';
 
 /*
  * `npm run demo`: backs a live database up through the quick-start flow, verifies both copies, restores one,
@@ -46,7 +46,7 @@ say('Done', `in ${formatDuration(performance.now() - began)}; everything is stil
 function prepare(): void {
   ensureBuilt();
   ensureDatabase();
-  ensureMasterKey();
+  ensureSecrets();
   for (const folder of [...storages, PLACES.restored]) rmSync(folder, { recursive: true, force: true });
   mkdirSync(PLACES.restored, { recursive: true });
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import {
   ensureBuilt,
   ensureDatabase,
-  ensureMasterKey,
+  ensureSecrets,
   flowEnvironment,
   PLACES,
   QUICK_START,
@@ -20,14 +20,14 @@ import {
 
 ensureBuilt();
 ensureDatabase();
-ensureMasterKey();
+ensureSecrets();
 prepareUserDirectory();
 const editor = `http://127.0.0.1:${process.env.PORT ?? 1880}`;
 console.log(`The editor opens on ${editor} (Ctrl+C ends it)`);
 const child = spawn(
   process.execPath,
   [nodeRed(), '--userDir', PLACES.nodeRed, '--settings', join(ROOT, 'demo', 'node-red-settings.cjs')],
-  { env: flowEnvironment(), stdio: 'inherit' },
+  { env: { ...flowEnvironment(), CREDENTIAL_SECRET_FILE: PLACES.credentialSecret }, stdio: 'inherit' },
 );
 // Node-RED gets Ctrl+C from the terminal as well: this process only waits for its end.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));

@@ -17,6 +17,7 @@ export const PLACES = {
   secondDisk: join(WORKSPACE, 'second-disk'),
   data: join(WORKSPACE, 'data'),
   masterKey: join(WORKSPACE, 'master.key'),
+  credentialSecret: join(WORKSPACE, 'credential.secret'),
   restored: join(WORKSPACE, 'restored'),
   nodeRed: join(WORKSPACE, 'node-red'),
 } as const;
@@ -67,11 +68,13 @@ export function ensureDatabase(): void {
   renameSync(unfinished, PLACES.database);
 }
 
-/** Makes the secret that the key vault is opened with, when there is none. */
-export function ensureMasterKey(): void {
-  if (existsSync(PLACES.masterKey)) return;
+/** Makes what opens the key vault and Node-RED's credentials, where there is none. */
+export function ensureSecrets(): void {
   mkdirSync(WORKSPACE, { recursive: true });
-  writeFileSync(PLACES.masterKey, `${randomBytes(24).toString('base64')}\n`, { mode: 0o600 });
+  for (const file of [PLACES.masterKey, PLACES.credentialSecret]) {
+    if (existsSync(file)) continue;
+    writeFileSync(file, `${randomBytes(24).toString('base64')}\n`, { mode: 0o600 });
+  }
 }
 
 /** The variables that the quick-start flow asks for. */
