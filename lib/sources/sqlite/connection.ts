@@ -3,6 +3,7 @@ import Database from 'better-sqlite3';
 import { BackupError, toBackupError } from '../../errors.ts';
 import { sqliteFailure } from './failures.ts';
 import { HEADER_BYTES, readHeader } from './header.ts';
+import { retryWhileLocked, SHORT_WAIT_MS } from './lock-wait.ts';
 
 export type Connection = Database.Database;
 
@@ -76,10 +77,9 @@ export function sqliteVersion(): string {
 }
 
 function openReading(file: string, busyTimeoutMs: number, readonly: boolean): Connection {
-  const connection = new Database(file, { readonly, fileMustExist: true, timeout: busyTimeoutMs });
+  const connection = new Database(file, { readonly, fileMustExist: true, timeout: SHORT_WAIT_MS });
   try {
-    connection.defaultSafeIntegers(false);
-    beginReading(connection);
+    retryWhileLocked(() => beginReading(connection), busyTimeoutMs);
     return connection;
   } catch (error) {
     connection.close();

@@ -4,6 +4,7 @@ import { BackupError } from '../../errors.ts';
 import { type Connection, firstBytes, pragmaText } from './connection.ts';
 import { sqliteFailure } from './failures.ts';
 import { readHeader } from './header.ts';
+import { retryWhileLocked, SHORT_WAIT_MS } from './lock-wait.ts';
 import type { LockedReply, LockRequest } from './protocol.ts';
 
 /**
@@ -21,9 +22,9 @@ export function lockForReplacing({ file, busyTimeoutMs, purpose }: LockRequest):
   const wal = readHeader(firstBytes(file))?.journal === 'wal';
   if (purpose === 'check' && wal && !existsSync(`${file}-wal`)) return {};
   try {
-    const connection = new Database(file, { fileMustExist: true, timeout: busyTimeoutMs });
+    const connection = new Database(file, { fileMustExist: true, timeout: SHORT_WAIT_MS });
     held.push(connection);
-    lock(connection, file, purpose);
+    retryWhileLocked(() => lock(connection, file, purpose), busyTimeoutMs);
     return {};
   } catch (error) {
     const failure = sqliteFailure(error, file);

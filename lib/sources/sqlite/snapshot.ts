@@ -1,6 +1,7 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { beginReading, type Connection, fileOf, pragmaNumber, pragmaText } from './connection.ts';
+import { pause } from './lock-wait.ts';
 import { readIndexHeader, readWalPages, type WalIndexHeader } from './wal.ts';
 
 /** A busy writer commits between our two looks at the index; after this many tries another road is taken. */
@@ -68,14 +69,13 @@ function describe(
 }
 
 function beginAtKnownState(connection: Connection, shm: number): WalIndexHeader | undefined {
-  const pause = new Int32Array(new SharedArrayBuffer(4));
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     connection.exec('ROLLBACK');
     const before = readIndexHeader(shm);
     beginReading(connection);
     const after = readIndexHeader(shm);
     if (before !== undefined && after?.bytes.equals(before.bytes)) return after;
-    if (tries > 10) Atomics.wait(pause, 0, 0, Math.random() * 5);
+    if (tries > 10) pause(Math.random() * 5);
   }
   return undefined;
 }

@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import type { z } from 'zod';
-import { BackupError, toBackupError } from '../../errors.ts';
+import { BackupError, throwIfAborted, toBackupError } from '../../errors.ts';
 import type { DatabaseInfo, Dump, SourceDriver, SourceProbe } from '../driver.ts';
 import { askSqlite } from './child.ts';
 import { dumpSqlite } from './dump.ts';
@@ -56,7 +56,7 @@ class SqliteSource implements SourceDriver {
   }
 
   async listDatabases(signal: AbortSignal): Promise<DatabaseInfo[]> {
-    signal.throwIfAborted();
+    throwIfAborted(signal);
     return await selectDatabases(this.#options.files);
   }
 

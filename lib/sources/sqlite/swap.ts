@@ -1,7 +1,7 @@
 import type { Stats } from 'node:fs';
 import { chmod, chown, link, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { BackupError, toBackupError } from '../../errors.ts';
+import { BackupError, throwIfAborted, toBackupError } from '../../errors.ts';
 import { SqliteChild } from './child.ts';
 import { processesWithOpen } from './open-by.ts';
 import { removeSiblings, renameSiblings, siblingsOf } from './siblings.ts';
@@ -52,7 +52,7 @@ interface Lock {
 }
 
 async function lockTarget(file: string, purpose: 'check' | 'replace', signal: AbortSignal): Promise<Lock> {
-  signal.throwIfAborted();
+  throwIfAborted(signal);
   // Not with the signal of the run: the lock must not go in the middle of the exchange.
   const unending = new AbortController().signal;
   const request = { task: 'lock', file, busyTimeoutMs: BUSY_TIMEOUT_MS, purpose } as const;

@@ -109,7 +109,7 @@ async function copyToSpool(source: Connection, request: DumpRequest): Promise<Co
     requireSpace(spoolFolder, sizeOf(source));
     const spool = join(spoolFolder, 'spool.sqlite');
     writeFileSync(spool, '', { flag: 'wx', mode: 0o600 });
-    await backUpOnline(source, file, spool, request.pagesPerStep);
+    await backUpOnline(source, spool, request.pagesPerStep, request.busyTimeoutMs);
     source.close();
     return openSource(spool, 0).connection;
   } catch (error) {

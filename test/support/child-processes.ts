@@ -1,0 +1,22 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Ids of the processes that this one has started and that are still there, Linux only. */
+export function childProcesses(): number[] {
+  const children: number[] = [];
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const [state, parent] = statusOf(name);
+    if (Number(parent) === process.pid && state !== 'Z') children.push(Number(name));
+  }
+  return children;
+}
+
+function statusOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+  } catch {
+    return [];
+  }
+}
