@@ -22,7 +22,8 @@ const PARALLEL_READS = 8;
 
 /**
  * All committed sets below the prefix, from the storage alone. A set is where its manifest is: a folder that
- * was moved or renamed is found all the same, by a query without `job` or from its new place.
+ * was moved or renamed is found all the same, by a query without `job`. One with `job` finds what lies directly
+ * in the job's folder: another destination may store below it.
  * @throws BackupError when the listing fails: a failed listing is never an empty catalogue
  */
 export async function listBackupSets(driver: DestinationDriver, query: CatalogQuery): Promise<Catalog> {
@@ -30,7 +31,9 @@ export async function listBackupSets(driver: DestinationDriver, query: CatalogQu
   const prefix = query.job === undefined ? query.prefix : jobFolder(query.prefix, query.job);
   for await (const { path } of driver.list(prefix, query.signal)) {
     const names = path.split('/');
-    if (names.pop() === MANIFEST_FILE) folders.push(joinPath(...names));
+    if (names.pop() !== MANIFEST_FILE) continue;
+    const folder = joinPath(...names);
+    if (query.job === undefined || joinPath(...names.slice(0, -1)) === prefix) folders.push(folder);
   }
   const sets: BackupSet[] = [];
   const unreadable: { path: string; error: BackupError }[] = [];

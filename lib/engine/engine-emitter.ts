@@ -9,21 +9,26 @@ type Listener = (this: EventEmitter<EngineEvents>, ...values: unknown[]) => unkn
  * throws (or rejects with) becomes a process warning instead of the end of a backup.
  */
 export class EngineEmitter extends EventEmitter<EngineEvents> {
+  /** Warned of once: progress comes several times a second. */
+  readonly #warned = new WeakSet<Listener>();
+
   override emit<Name extends keyof EngineEvents>(name: Name, ...values: EngineEvents[Name]): boolean {
     const listeners = this.rawListeners(name) as Listener[];
     for (const listener of listeners) {
       try {
         const outcome = listener.apply(this, values);
-        if (outcome instanceof Promise) outcome.catch((error: unknown) => warn(name, error));
+        if (outcome instanceof Promise) outcome.catch((error: unknown) => this.#warn(listener, name, error));
       } catch (error) {
-        warn(name, error);
+        this.#warn(listener, name, error);
       }
     }
     return listeners.length > 0;
   }
-}
 
-function warn(name: string, error: unknown): void {
-  const { message } = toBackupError(error);
-  process.emitWarning(`A listener of the backup engine's event "${name}" failed: ${message}`);
+  #warn(listener: Listener, name: string, error: unknown): void {
+    if (this.#warned.has(listener)) return;
+    this.#warned.add(listener);
+    const { message } = toBackupError(error);
+    process.emitWarning(`A listener of the backup engine's event "${name}" failed: ${message}`);
+  }
 }
