@@ -13,7 +13,9 @@ import { readSecretFile, secretFrom } from './secret-input.ts';
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Where keys come from besides the vault and the environment. Always files: arguments can be seen by others. */
-export interface KeyOptions extends Pick<FlowOptions, 'data' | 'userDir'> {
+export interface KeyOptions extends FlowOptions {
+  /** Flow file whose key nodes are asked as well. */
+  readonly flow?: string;
   /** Key file of a recovery kit. */
   readonly keys?: string;
   /** File that holds a passphrase. */
@@ -30,16 +32,28 @@ export async function keyRing(options: KeyOptions, env: Environment): Promise<Ke
   const passphrase = await secretFrom('DBACKUP_PASSPHRASE', options.passphraseFile, env);
   const keys = options.keys === undefined ? [] : await readKeyFile(options.keys, passphrase);
   const identities = options.identity === undefined ? [] : await readIdentities(options.identity);
-  const ring = ringFrom({
-    keys,
-    identities,
-    passphrases: passphrase === undefined ? [] : [passphrase],
-  });
+  const passphrases = passphrase === undefined ? [] : [passphrase];
+  const given = ringFrom({ keys, identities, passphrases });
+  const rings = [given, ...(await ringsOfFlow(options, env))];
   const vault = lazyVault(vaultFile(options, env), env);
   return {
-    ...ring,
-    vaultKey: async (id, version) => (await ring.vaultKey(id, version)) ?? (await vault())?.key(id, version),
+    passphrases: rings.flatMap((ring) => ring.passphrases),
+    ageIdentities: rings.flatMap((ring) => ring.ageIdentities),
+    async vaultKey(id, version) {
+      for (const ring of rings) {
+        const key = await ring.vaultKey(id, version);
+        if (key !== undefined) return key;
+      }
+      return (await vault())?.key(id, version);
+    },
   };
+}
+
+/** Loaded only for a flow: without one there is less to start. */
+async function ringsOfFlow(options: KeyOptions, env: Environment): Promise<KeyRing[]> {
+  if (options.flow === undefined) return [];
+  const { flowKeyRings } = await import('./flow-keys.ts');
+  return flowKeyRings(options.flow, options, env);
 }
 
 export function vaultFile(options: KeyOptions, env: Environment): string {

@@ -1,4 +1,5 @@
 import { isStored } from '../../lib/backupset/manifest.ts';
+import { EMPTY_KEY_RING } from '../../lib/keys/keys.ts';
 import { type VerifyLevel, type VerifyReport, verifySet } from '../../lib/restore/verify.ts';
 import { formatBytes } from '../../nodes/status/quantities.ts';
 import type { CommandBody } from '../command.ts';
@@ -22,7 +23,7 @@ export const verify: CommandBody<VerifyInput> = async (input, context) => {
   const { output, signal, env } = context;
   const place = await openPlace(input, env);
   const set = await findSet(place, { set: input.set, job: input.job, signal });
-  const keys = await keyRing(input, env);
+  const keys = input.level === 'content' ? await keyRing(input, env) : EMPTY_KEY_RING;
   const meter = await createMeter('verifying');
   const report = await verifySet({ set, level: input.level, keys, signal, onProgress: meter.update }).finally(
     meter.stop,

@@ -331,6 +331,9 @@ describe('dbackup on stored sets', function () {
       const content = ['verify', 'latest', '--storage', work.first, '--level', 'content'];
       assert.equal((await call([...content, '--passphrase-file', secret])).code, 0);
       assert.equal((await call(content, { DBACKUP_PASSPHRASE: 'correct horse battery' })).code, 0);
+      const byFlow = ['verify', 'latest', '--flow', flow, '--storage', 'near', '--level', 'content'];
+      const fromFlow = await call(byFlow, { SHOP_PASSPHRASE_FILE: secret });
+      assert.equal(fromFlow.code, 0, fromFlow.stdout + fromFlow.stderr);
       const wrong = await call(content, { DBACKUP_PASSPHRASE: 'wrong horse battery' });
       assert.equal(wrong.code, 1);
       assert.match(wrong.stdout, /passphrase/);
