@@ -49,7 +49,12 @@ export class StatusBoard {
   enlist(nodeId: string, role: NodeRole): void {
     const known = this.#nodes.get(nodeId);
     if (known === undefined) {
-      this.#nodes.set(nodeId, { role, latest: undefined, sentAt: 0, timer: undefined });
+      this.#nodes.set(nodeId, {
+        role,
+        latest: undefined,
+        sentAt: Number.NEGATIVE_INFINITY,
+        timer: undefined,
+      });
     } else if (known.latest !== undefined) {
       this.#send(nodeId, known.latest);
     }
