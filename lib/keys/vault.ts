@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { BackupError, toBackupError } from '../errors.ts';
-import { withFileLock } from './file-lock.ts';
+import { withFileLock } from '../file-lock.ts';
 import type { EncryptionKey } from './keys.ts';
 import { deriveFromPassphrase } from './scrypt.ts';
 import { replaceSecretFile } from './secret-file.ts';

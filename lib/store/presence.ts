@@ -1,12 +1,8 @@
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
+import { tryFileLock } from '../file-lock.ts';
 
-/**
- * How one process tells the others that it lives: it holds an exclusive SQLite lock on a small file of its
- * own. The operating system drops the lock with the process, however it ends, and unlike a process id the
- * lock means the same in every container that shares the data directory.
- */
+/** How one process tells the others that it lives: it holds the lock of a file of its own. */
 export interface Presence {
   /** Gives the lock up and removes its file. */
   leave(): void;
@@ -18,11 +14,11 @@ const STARTING_MS = 60_000;
 export function announcePresence(dataDir: string, instance: string): Presence {
   mkdirSync(folderOf(dataDir), { recursive: true, mode: 0o700 });
   const file = fileOf(dataDir, instance);
-  const lock = lockExclusively(file, { create: true });
+  const lock = tryFileLock(file);
   if (lock === undefined) throw new Error(`${file} is locked by another process`);
   return {
     leave() {
-      lock.close();
+      lock.release();
       rmSync(file, { force: true });
     },
   };
@@ -32,8 +28,8 @@ export function announcePresence(dataDir: string, instance: string): Presence {
 export function isPresent(dataDir: string, instance: string): boolean {
   const file = fileOf(dataDir, instance);
   if (statSync(file, { throwIfNoEntry: false }) === undefined) return false;
-  const lock = lockExclusively(file, { create: false });
-  lock?.close();
+  const lock = tryFileLock(file);
+  lock?.release();
   return lock === undefined;
 }
 
@@ -45,18 +41,6 @@ export function sweepPresence(dataDir: string, known: ReadonlySet<string>): void
     const file = fileOf(dataDir, instance);
     const age = Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
     if (age > STARTING_MS && !isPresent(dataDir, instance)) rmSync(file, { force: true });
-  }
-}
-
-function lockExclusively(file: string, options: { create: boolean }): Database.Database | undefined {
-  const database = new Database(file, { timeout: 0, fileMustExist: !options.create });
-  try {
-    database.exec('BEGIN EXCLUSIVE');
-    return database;
-  } catch (thrown) {
-    database.close();
-    if ((thrown as { code?: string }).code === 'SQLITE_BUSY') return undefined;
-    throw thrown;
   }
 }
 

@@ -2,7 +2,7 @@
  * A process that uses a vault: `vault-process.ts add <file> <secret> <prefix> <count>` adds that many keys;
  * `vault-process.ts hold <lock file>` takes the lock, says so and waits to be killed.
  */
-import { withFileLock } from '../../lib/keys/file-lock.ts';
+import { withFileLock } from '../../lib/file-lock.ts';
 import { Vault } from '../../lib/keys/vault.ts';
 
 const [mode, file = '', secret = '', prefix = '', count = '0'] = process.argv.slice(2);
