@@ -28,14 +28,16 @@ export function safeName(name: string): string {
   return short === '' ? '_' : short;
 }
 
-/** Hands out file name stems that stay different on storages that ignore case. */
-export class StemAllocator {
+/** Hands out file names that stay different on storages that ignore case. */
+export class FileNameAllocator {
   readonly #taken = new Set<string>();
 
-  allocate(database: string): string {
-    const stem = safeName(database);
-    let candidate = stem;
-    for (let n = 2; this.#taken.has(candidate.toLowerCase()); n += 1) candidate = `${stem}-${n}`;
+  /** A name for the dump of that database, ending in `extension`, which a file's own name may have already. */
+  allocate(database: string, extension: string): string {
+    const named = database.toLowerCase().endsWith(extension.toLowerCase());
+    const stem = safeName(named ? database.slice(0, database.length - extension.length) : database);
+    let candidate = stem + extension;
+    for (let n = 2; this.#taken.has(candidate.toLowerCase()); n += 1) candidate = `${stem}-${n}${extension}`;
     this.#taken.add(candidate.toLowerCase());
     return candidate;
   }

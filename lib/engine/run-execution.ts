@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events';
-import { StemAllocator } from '../backupset/names.ts';
+import { FileNameAllocator } from '../backupset/names.ts';
 import { completeSet } from '../backupset/writer.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../errors.ts';
 import type { SourceBinding } from '../plan/bindings.ts';
@@ -42,7 +42,7 @@ class RunExecution {
   readonly #context: ExecutionContext;
   readonly #destinations: DestinationRun[];
   readonly #artifacts: ArtifactOutcome[] = [];
-  readonly #stems = new StemAllocator();
+  readonly #fileNames = new FileNameAllocator();
   readonly #meter: ProgressMeter;
   #rawBytes = 0;
 
@@ -114,7 +114,7 @@ class RunExecution {
   }
 
   async #passAndCommit(subject: ArtifactSubject, open: OpenDump, root: PlanBranch): Promise<void> {
-    const rawFile = this.#stems.allocate(subject.database) + open.dump.extension;
+    const rawFile = this.#fileNames.allocate(subject.database, open.dump.extension);
     const { raw, proof, deliveries, lost } = await passArtifact({
       open,
       rawFile,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { newRunId, StemAllocator, safeName } from '../../lib/backupset/names.ts';
+import { FileNameAllocator, newRunId, safeName } from '../../lib/backupset/names.ts';
 
 describe('names of sets and files', () => {
   it('has run ids that sort by time and differ within a second', () => {
@@ -27,16 +27,33 @@ describe('names of sets and files', () => {
     assert.equal(safeName(''), '_');
   });
 
-  it('law: stems differ on storages that ignore case, however alike the databases', () => {
-    fc.assert(
-      fc.property(
-        fc.array(fc.constantFrom('a', 'A', 'a-2', 'A-2', 'a/', 'a_', 'b'), { maxLength: 12 }),
-        (names) => {
-          const allocator = new StemAllocator();
-          const stems = names.map((name) => allocator.allocate(name).toLowerCase());
-          assert.equal(new Set(stems).size, names.length);
-        },
-      ),
+  it('law: file names differ on storages that ignore case, however alike the databases', () => {
+    const alike = fc.constantFrom(
+      'a',
+      'A',
+      'a-2',
+      'A-2',
+      'a/',
+      'a_',
+      'b',
+      'a.sqlite',
+      'A.SQLite',
+      '.sqlite',
+      'a-2.sqlite',
     );
+    fc.assert(
+      fc.property(fc.array(alike, { maxLength: 12 }), (databases) => {
+        const allocator = new FileNameAllocator();
+        const files = databases.map((database) => allocator.allocate(database, '.sqlite').toLowerCase());
+        assert.equal(new Set(files).size, databases.length);
+        for (const file of files) assert.match(file, /^[^.].*[.]sqlite$/);
+      }),
+    );
+  });
+
+  it('does not repeat an extension that the database has already', () => {
+    const allocator = new FileNameAllocator();
+    const files = ['app.sqlite', 'app.db', 'APP.sqlite'].map((name) => allocator.allocate(name, '.sqlite'));
+    assert.deepEqual(files, ['app.sqlite', 'app.db.sqlite', 'APP-2.sqlite']);
   });
 });
