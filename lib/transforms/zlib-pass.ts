@@ -70,9 +70,9 @@ export class ZlibPass {
     }
     this.#given += chunk.length;
     this.#last = chunk;
-    // Never called when the engine ends inside this chunk: then 'end' comes instead.
     this.#engine.write(chunk, () => {
-      this.#busy = false;
+      // An engine that leaves input unused has reached its end: 'end' follows, and it takes no more.
+      this.#busy = this.#engine.bytesWritten < this.#given;
       this.#wake?.();
     });
   }
