@@ -22,6 +22,7 @@ import { collect } from '../support/byte-streams.ts';
 import { filesBelow, localFolder, planRun } from '../support/engine-run.ts';
 import { FaultyDestination } from '../support/faulty-destination.ts';
 import { faultyTransform } from '../support/faulty-transform.ts';
+import { openFilesBelow } from '../support/open-files.ts';
 import { hangs, type RandomBranch, type RandomRun, randomRun, type StepName } from '../support/random-run.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 
@@ -104,6 +105,8 @@ describe('engine: any plan, any fault, any moment of cancellation', () => {
         );
       }
       await examine(drawn, run, places);
+      await Promise.all(places.map(({ driver }) => driver.release()));
+      for (const { root } of places) assert.deepEqual(await openFilesSoon(root), []);
     } finally {
       await Promise.all(places.map(({ driver }) => driver.release()));
       await Promise.all(places.map(({ remove }) => remove()));
@@ -238,6 +241,15 @@ describe('engine: any plan, any fault, any moment of cancellation', () => {
     }
   }
 });
+
+/** What is open when files have had a moment to close. */
+async function openFilesSoon(root: string): Promise<string[]> {
+  for (let tries = 0; tries < 100; tries += 1) {
+    if ((await openFilesBelow(root)).length === 0) return [];
+    await sleep(20);
+  }
+  return openFilesBelow(root);
+}
 
 function scheduleCancel(drawn: RandomRun, places: readonly Place[], cancel: () => void) {
   const { cancel: when } = drawn;

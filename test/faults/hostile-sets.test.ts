@@ -18,6 +18,7 @@ import { createCompress } from '../../lib/transforms/compress.ts';
 import { createEncrypt } from '../../lib/transforms/encrypt.ts';
 import type { Transform } from '../../lib/transforms/transform.ts';
 import { runEngine, useLocalFolders } from '../support/engine-run.ts';
+import { openFilesBelow } from '../support/open-files.ts';
 import { sampleManifest } from '../support/sample-manifest.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 
@@ -79,7 +80,7 @@ describe('sets that lie', () => {
   });
 
   it('leaves no listener and no open file behind a reading that fails or is left', async () => {
-    const { set, artifact } = await stored(
+    const { a, set, artifact } = await stored(
       8 * MIB,
       createCompress({ level: 1 }),
       createEncrypt({ type: 'vault', id: 'k', version: 1, key: randomBytes(32) }, { format: 'dbk' }),
@@ -94,6 +95,7 @@ describe('sets that lie', () => {
     }
     assert.ok((await verifySet({ set, level: 'hash', keys, signal: controller.signal })).ok);
     assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
+    assert.deepEqual(await openFilesBelow(a.root), []);
   });
 
   it('refuses manifests that name other files, endless chains, bottomless options', () => {
