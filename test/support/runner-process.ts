@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const RUNNER = join(import.meta.dirname, '..', '..', 'dist', 'runner', 'main.js');
+/** The built command. */
+export const RUNNER = join(import.meta.dirname, '..', '..', 'dist', 'runner', 'main.js');
 
 export interface Finished {
   readonly code: number | null;

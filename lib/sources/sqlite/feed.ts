@@ -1,10 +1,10 @@
-import { mkdirSync, openSync, rmSync, write } from 'node:fs';
+import { openSync, rmSync, write } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { BLOCK_BYTES } from '../../bytes/stream.ts';
 import { RING_SLOTS } from './protocol.ts';
 import { type PageSource, readFully } from './snapshot-reader.ts';
-import { requireSpace } from './spool.ts';
+import { createSpoolFolder, requireSpace } from './spool.ts';
 
 const writeAt = promisify(write);
 
@@ -103,7 +103,7 @@ async function writeFully(descriptor: number, block: Buffer, position: number): 
 }
 
 function createUnnamedFile(folder: string, bytes: number): number {
-  mkdirSync(folder, { mode: 0o700 });
+  createSpoolFolder(folder);
   try {
     requireSpace(folder, bytes);
     return openSync(join(folder, 'spill'), 'wx+', 0o600);

@@ -1,4 +1,4 @@
-import { fstatSync, mkdirSync, openSync } from 'node:fs';
+import { fstatSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { toBackupError } from '../../errors.ts';
@@ -13,6 +13,7 @@ import {
 } from './protocol.ts';
 import type { Snapshot } from './snapshot.ts';
 import { snapshotSource } from './snapshot-reader.ts';
+import { createSpoolFolder } from './spool.ts';
 import type { OpenedReply, WorkerReply } from './worker.ts';
 
 /** The entry of the child process that opens database files for the host: see protocol.ts. */
@@ -46,7 +47,10 @@ function serve(request: SqliteRequest): void {
       transient: false,
     });
   });
-  worker.on('exit', leave);
+  worker.on('exit', () => {
+    if (delivery === undefined) leave();
+    else delivery.onWorkerEnd();
+  });
 }
 
 /** Brings the two halves of a dump together: the bytes for the host, and the check in the thread. */
@@ -59,6 +63,8 @@ class DumpDelivery {
   #spilled = false;
   #delivered = false;
   #checked: CheckedReply | undefined;
+  #reported = false;
+  #workerEnded = false;
 
   constructor(request: DumpRequest, worker: Worker) {
     this.#request = request;
@@ -74,7 +80,7 @@ class DumpDelivery {
       return;
     }
     try {
-      mkdirSync(this.#request.spoolFolder, { mode: 0o700 });
+      createSpoolFolder(this.#request.spoolFolder);
       const file = join(this.#request.spoolFolder, 'ring');
       const ring = openSync(file, 'wx+', 0o600);
       const source = snapshotSource(from.snapshot);
@@ -83,7 +89,7 @@ class DumpDelivery {
       this.#run = () => this.#deliver(feed, from.snapshot);
       send({ type: 'ready', ...size, file, layout: 'ring' });
     } catch (error) {
-      failWith(error, 'The spool folder cannot be used');
+      failWith(error, this.#request.spoolFolder);
     }
   }
 
@@ -95,6 +101,12 @@ class DumpDelivery {
   onChecked(reply: CheckedReply): void {
     this.#checked = reply;
     this.#finish();
+  }
+
+  /** After a spill the database is let go of before all bytes are out. */
+  onWorkerEnd(): void {
+    this.#workerEnded = true;
+    this.#leaveWhenDone();
   }
 
   #deliver(feed: Feed, snapshot: Snapshot): void {
@@ -142,7 +154,13 @@ class DumpDelivery {
       inspection: { ...inspection, warnings: [...inspection.warnings, ...this.#warnings] },
       spooled: spooled || this.#spilled,
     });
+    this.#reported = true;
     this.#worker.postMessage('release');
+    this.#leaveWhenDone();
+  }
+
+  #leaveWhenDone(): void {
+    if (this.#reported && this.#workerEnded) leave();
   }
 }
 

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { statfsSync } from 'node:fs';
+import { mkdirSync, statfsSync } from 'node:fs';
 import { lstat, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { BackupError, toBackupError } from '../../errors.ts';
 import { isOrphan, OWNER_TAG, ownerTag } from './owner.ts';
 
@@ -20,6 +20,21 @@ export function spoolDirectoryOf(configured: string): string {
 /** A new name for the private folder of one spool, telling which process owns it. Nothing is created. */
 export function newSpoolFolder(directory: string): string {
   return join(directory, `${PREFIX}${ownerTag()}-${randomBytes(8).toString('hex')}`);
+}
+
+/**
+ * Creates the private folder of one spool.
+ * @throws BackupError when the folder for spools is missing, full or not writable
+ */
+export function createSpoolFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    const { code, message } = toBackupError(error);
+    throw new BackupError(code, `The spool folder ${dirname(folder)} cannot be used: ${message}`, {
+      cause: error,
+    });
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { BackupError, toBackupError } from '../../errors.ts';
@@ -10,7 +10,7 @@ import { lockForReplacing } from './lock.ts';
 import { backUpOnline } from './online-backup.ts';
 import type { DumpRequest, ProbedFile, SqliteReply, SqliteRequest } from './protocol.ts';
 import { holdSnapshot, type Snapshot } from './snapshot.ts';
-import { requireSpace } from './spool.ts';
+import { createSpoolFolder, requireSpace } from './spool.ts';
 
 /**
  * What the thread that works with SQLite tells the main thread of the child process: SQLite's calls block,
@@ -105,7 +105,7 @@ async function dump(port: MessagePort, request: DumpRequest, reply: Reply): Prom
 async function copyToSpool(source: Connection, request: DumpRequest): Promise<Connection> {
   const { file, spoolFolder } = request;
   try {
-    mkdirSync(spoolFolder, { mode: 0o700 });
+    createSpoolFolder(spoolFolder);
     requireSpace(spoolFolder, sizeOf(source));
     const spool = join(spoolFolder, 'spool.sqlite');
     writeFileSync(spool, '', { flag: 'wx', mode: 0o600 });
