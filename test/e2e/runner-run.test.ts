@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createSampleDatabase } from '../../demo/sample-database.ts';
 import type { FlowEntry } from '../../runner/runtime.ts';
 import { backupFlow, type FlowParts, RunnerWorkspace } from '../support/runner-flows.ts';
-import { dbackup, eventsOf, isRunning, type RunnerEvent, RunnerProcess } from '../support/runner-process.ts';
+import {
+  dbackup,
+  eventsOf,
+  isRunning,
+  RUNNER,
+  type RunnerEvent,
+  RunnerProcess,
+} from '../support/runner-process.ts';
+import { typeAtPrompts } from '../support/terminal.ts';
 import { until } from '../support/until.ts';
 
 /** MB/s at which the sample database takes several seconds. */
@@ -13,6 +20,14 @@ const SLOW = 0.05;
 describe('dbackup run', function () {
   this.timeout(60_000);
   let work: RunnerWorkspace;
+  /** Holds a database that is larger than what the engine buffers: its dump lasts as long as its run. */
+  let large: RunnerWorkspace;
+
+  before(() => {
+    large = new RunnerWorkspace(80_000_000);
+  });
+
+  after(() => large.remove());
 
   beforeEach(() => {
     work = new RunnerWorkspace();
@@ -131,8 +146,7 @@ describe('dbackup run', function () {
       ['SIGINT', 130],
     ] as const) {
       it(`${expected} on ${signal}, with nothing left of the run`, async () => {
-        createSampleDatabase(join(work.root, 'large.sqlite'), 20_000_000);
-        const flow = work.flow({ rate: SLOW, files: [join(work.root, '*.sqlite')] });
+        const flow = work.flow({ rate: SLOW, files: [large.database] });
         const runner = new RunnerProcess(['run', flow, '--json'], { env: work.env() });
         await bytesStored(runner);
         // The dump runs in a process of its own.
@@ -213,6 +227,17 @@ describe('dbackup run', function () {
   it('--quiet says nothing when all is well', async () => {
     const { code, stdout, stderr } = await run(work.flow(), '--quiet');
     assert.deepEqual([code, stdout, stderr], [0, '', '']);
+  });
+
+  it('draws a bar on a terminal, and leaves the terminal as it was', async () => {
+    const env = Object.entries(work.env()).map(([name, value]) => `${name}=${value}`);
+    const flow = work.flow({ rate: 0.5 });
+    const { code, shown } = await typeAtPrompts(['env', ...env, process.execPath, RUNNER, 'run', flow], []);
+    const text = Buffer.from(shown, 'latin1').toString('utf8');
+    assert.equal(code, 0, text);
+    assert.match(text, /[█░]+ shop\.sqlite dumping .* of 2\.\d MB, .*\/s/);
+    assert.ok(text.lastIndexOf('\u001b[?25h') > text.lastIndexOf('\u001b[?25l'), 'the cursor is shown again');
+    assert.match(text.slice(text.lastIndexOf('dumping')), /Run \S+ of shop succeeded/);
   });
 
   it('asks which trigger is meant when there are several, and takes the named one', async () => {

@@ -15,7 +15,15 @@ const TEMPLATE = join(import.meta.dirname, '..', '..', 'flows', '06-webhook.json
 describe('dbackup serve', function () {
   this.timeout(60_000);
   let work: RunnerWorkspace;
+  /** Holds a database that is larger than what the engine buffers: its dump lasts as long as its run. */
+  let large: RunnerWorkspace;
   let running: RunnerProcess | undefined;
+
+  before(() => {
+    large = new RunnerWorkspace(80_000_000);
+  });
+
+  after(() => large.remove());
 
   beforeEach(() => {
     work = new RunnerWorkspace();
@@ -78,8 +86,7 @@ describe('dbackup serve', function () {
     ['SIGINT', 130],
   ] as const) {
     it(`drains on ${signal} in the midst of a run: cancelled, nothing left, exit code ${code}`, async () => {
-      createSampleDatabase(join(work.root, 'large.sqlite'), 20_000_000);
-      const flow = work.flow({ rate: 0.05, files: [join(work.root, '*.sqlite')], more: webhook() });
+      const flow = work.flow({ rate: 0.05, files: [large.database], more: webhook() });
       const { runner, url } = await serve(flow, work.env());
       await fetch(`${url}/go`);
       const progress = await runner.seen((stdout) => eventsOf(stdout).find(hasStored));
