@@ -2,11 +2,16 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 /** Ids of the processes that this one has started and that are still there, Linux only. */
 export function childProcesses(): number[] {
+  return childrenOf(process.pid);
+}
+
+/** Ids of the processes that another one has started and that are still there, Linux only. */
+export function childrenOf(pid: number): number[] {
   const children: number[] = [];
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     const [state, parent] = statusOf(name);
-    if (Number(parent) === process.pid && state !== 'Z') children.push(Number(name));
+    if (Number(parent) === pid && state !== 'Z') children.push(Number(name));
   }
   return children;
 }

@@ -78,7 +78,9 @@ export class RestoredFile {
 }
 
 function requireWhole(bytes: Buffer, length: number): void {
-  if (length === 0) throw new BackupError('incomplete', 'The dump holds no byte');
+  if (length < HEADER_BYTES) {
+    throw new BackupError('incomplete', `The dump has ${length} bytes, too few for a SQLite database`);
+  }
   const header = readHeader(bytes);
   if (header === undefined) throw new BackupError('corrupt', 'The dump is not a SQLite database');
   const { pages = Math.ceil(length / header.pageSize), pageSize } = header;
