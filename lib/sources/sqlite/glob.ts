@@ -44,7 +44,7 @@ async function walk(folder: string, segments: readonly string[], found: Set<stri
     return;
   }
   if (segment === '**') {
-    await walk(folder, rest, found);
+    await walk(folder, rest.length === 0 ? ['*'] : rest, found);
     for (const entry of await entriesOf(folder)) {
       if (entry.isDirectory() && !entry.name.startsWith('.')) {
         await walk(join(folder, entry.name), segments, found);
