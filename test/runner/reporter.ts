@@ -1,4 +1,4 @@
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, openSync } from 'node:fs';
 import { skipReason } from '../support/skip.ts';
 import type { ResultLine } from './result.ts';
 
@@ -8,6 +8,7 @@ import type { ResultLine } from './result.ts';
  */
 export default class JsonLinesReporter {
   constructor(runner: Mocha.Runner) {
+    const record = recorder();
     runner.on('pass', (test) => record({ type: 'passed', title: titleOf(test) }));
     runner.on('pending', (test) =>
       record({ type: 'skipped', title: titleOf(test), reason: skipReason(test) ?? 'no reason given' }),
@@ -29,9 +30,11 @@ function describe(error: unknown): string {
   return `${error.stack ?? error.message}${cause}`;
 }
 
-function record(line: ResultLine): void {
+/** Opens the file at once: a test may give up the right to open it. */
+function recorder(): (line: ResultLine) => void {
   const file = process.env.DBACKUP_TEST_RESULTS;
   if (file === undefined)
     throw new Error('DBACKUP_TEST_RESULTS is not set: this reporter belongs to test/run.ts');
-  appendFileSync(file, `${JSON.stringify(line)}\n`);
+  const results = openSync(file, 'a');
+  return (line) => appendFileSync(results, `${JSON.stringify(line)}\n`);
 }
