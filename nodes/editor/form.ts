@@ -1,17 +1,17 @@
 import type { FormField } from '../forms/form-description.ts';
 import { wireAction } from './form-action.ts';
 import { caseOf, closed, currentValue, inputOf, opened } from './form-values.ts';
-import { listElement, makeList, readList } from './list-field.ts';
+import { listElement, makeList, markEntry, readList } from './list-field.ts';
 import type { EditorNodeDescription } from './node-description.ts';
 import type { EditorNode } from './red.ts';
-import { problemOf, type Translate } from './validators.ts';
+import { explain, problemOf, type Translate } from './validators.ts';
 
 /** Brings a form to life that Node-RED has just filled from the node. */
 export function prepareForm(description: EditorNodeDescription, node: EditorNode, text: Translate): void {
   opened(description, node);
   const form = document.querySelector<HTMLElement>(`.dbackup-form[data-type="${description.type}"]`);
   if (form === null) return;
-  const refresh = () => showVariant(description, node, form);
+  const refresh = () => showVariant(description, node, form, text);
   for (const field of description.form.fields) prepareField(description, node, field, text, refresh);
   for (const row of form.querySelectorAll<HTMLElement>('[data-action]')) {
     wireAction(description, node, row, text);
@@ -75,7 +75,12 @@ function keepUnknown(select: HTMLSelectElement, value: unknown): void {
 }
 
 /** Shows the rows that the chosen variant has, with its own defaults as examples. */
-function showVariant(description: EditorNodeDescription, node: EditorNode, form: HTMLElement): void {
+function showVariant(
+  description: EditorNodeDescription,
+  node: EditorNode,
+  form: HTMLElement,
+  text: Translate,
+): void {
   for (const field of description.form.fields) {
     const row = form.querySelector<HTMLElement>(`[data-field="${field.name}"]`);
     const active = caseOf(description, node, field);
@@ -84,17 +89,23 @@ function showVariant(description: EditorNodeDescription, node: EditorNode, form:
     if (input instanceof HTMLInputElement && input.type === 'text' && active?.rule.default !== undefined) {
       input.placeholder = String(active.rule.default) || (field.placeholder ?? '');
     }
-    if (field.control === 'list') markList(description, node, field);
+    if (field.control === 'list') markList(description, node, field, text);
   }
 }
 
 /** Node-RED marks inputs that are wrong; a list is marked here. */
-function markList(description: EditorNodeDescription, node: EditorNode, field: FormField): void {
+function markList(
+  description: EditorNodeDescription,
+  node: EditorNode,
+  field: FormField,
+  text: Translate,
+): void {
   const problem = problemOf(description, node, field, currentValue(description, node, field));
+  const reason = problem === undefined ? undefined : explain(description, field, problem, text);
   const entries = listElement(description, field.name)?.querySelectorAll('.dbackup-list-entry') ?? [];
   for (const [index, entry] of [...entries].entries()) {
-    const wrong = problem !== undefined && (problem.entry === undefined || problem.entry === index + 1);
-    entry.classList.toggle('input-error', wrong);
+    const wrong = problem?.entry === undefined || problem.entry === index + 1;
+    markEntry(entry, wrong ? reason : undefined);
   }
 }
 

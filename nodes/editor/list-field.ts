@@ -1,5 +1,5 @@
 import type { EditorNodeDescription } from './node-description.ts';
-import { jQuery, type ListItem } from './red.ts';
+import { jQuery, type ListItem, red, type Tooltip } from './red.ts';
 
 /** Turns the row of a list field into a list with rows to add, remove and sort. */
 export function makeList(
@@ -44,4 +44,20 @@ export function readList(description: EditorNodeDescription, field: string): str
   return [...list.querySelectorAll<HTMLInputElement>('.dbackup-list-entry')]
     .map((input) => input.value.trim())
     .filter((value) => value !== '');
+}
+
+const reasons = new WeakMap<Element, Tooltip>();
+
+/** Marks a row as wrong and tells why, as Node-RED does it with the inputs that it checks; or neither. */
+export function markEntry(entry: Element, reason: string | undefined): void {
+  entry.classList.toggle('input-error', reason !== undefined);
+  const shown = reasons.get(entry);
+  if (reason === undefined) {
+    shown?.delete();
+    reasons.delete(entry);
+  } else if (shown === undefined) {
+    reasons.set(entry, red.popover.tooltip(jQuery(entry), reason));
+  } else {
+    shown.setContent(reason);
+  }
 }

@@ -8,6 +8,13 @@ export interface EditorRed {
     getType(type: string): NodeTypeDefinition | undefined;
   };
   readonly utils: { getNodeLabel(node: EditorNode, fallback?: string): string };
+  readonly popover: { tooltip(target: object, content: string): Tooltip };
+}
+
+/** A text that shows when the mouse rests on an element. */
+export interface Tooltip {
+  setContent(content: string): void;
+  delete(): void;
 }
 
 /** A node on the canvas, or a config node. */
