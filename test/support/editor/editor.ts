@@ -6,6 +6,8 @@ import { watchProblems } from './problems.ts';
 import { Sidebar } from './sidebar.ts';
 
 const READY_WITHIN_MS = 60_000;
+/** For everything that the editor does at once. */
+const AT_ONCE_MS = 15_000;
 
 export interface EditorOptions {
   readonly language?: 'en-US' | 'de';
@@ -41,6 +43,7 @@ export class Editor {
   static async open(browser: Browser, url: string, options: EditorOptions = {}): Promise<Editor> {
     const { language = 'en-US', theme = 'light', width = 1600, height = 900, signIn } = options;
     const context = await browser.newContext({ viewport: { width, height }, locale: language });
+    context.setDefaultTimeout(AT_ONCE_MS);
     // Where the editor keeps what a person chose in its settings.
     const choices = { 'editor-language': language, 'view-dark-theme': theme };
     await context.addInitScript({
@@ -71,6 +74,17 @@ export class Editor {
   async reload(): Promise<void> {
     await this.page.reload();
     await this.#ready();
+  }
+
+  /** Closes the forms that a failed test left open. */
+  async closeForms(): Promise<void> {
+    for (const id of ['node-config-dialog-cancel', 'node-dialog-cancel']) {
+      const cancel = this.page.locator(`#${id}`);
+      // While a config node's form is open, the one below it is not there.
+      if (!(await cancel.isVisible())) continue;
+      await cancel.click();
+      await cancel.waitFor({ state: 'detached' });
+    }
   }
 
   /** Presses Deploy, and waits until it is done. */

@@ -23,9 +23,10 @@ export class NodeForm {
     this.tray = page.locator('.red-ui-tray', { has: page.locator(button) });
   }
 
-  /** Whether the form comes within that time. */
+  /** Whether the form comes within that time. Its fields come after it, once the server told about secrets. */
   opened(withinMs: number): Promise<boolean> {
-    return this.tray.waitFor({ timeout: withinMs }).then(
+    const row = this.tray.locator('.red-ui-tray-body .form-row').first();
+    return row.waitFor({ timeout: withinMs }).then(
       () => true,
       () => false,
     );
@@ -42,9 +43,7 @@ export class NodeForm {
 
   /** Types a value into a text field. */
   async fill(field: string, value: string): Promise<void> {
-    await this.input(field).fill(value);
-    // The editor checks a field when it is left.
-    await this.input(field).blur();
+    await type(this.input(field), value);
   }
 
   /** Chooses an option by its value. */
@@ -62,7 +61,7 @@ export class NodeForm {
     const entries = row.locator('.dbackup-list-entry');
     for (const [index, value] of values.entries()) {
       if ((await entries.count()) <= index) await row.locator('.red-ui-editableList-addButton').click();
-      await entries.nth(index).fill(value);
+      await type(entries.nth(index), value);
     }
   }
 
@@ -114,9 +113,10 @@ export class NodeForm {
 
   /** What is said about a wrong field when the mouse rests on it. */
   async reason(field: string): Promise<string> {
+    const popover = this.#page.locator('.red-ui-popover');
+    await this.tray.locator('.red-ui-tray-header').hover();
+    await popover.waitFor({ state: 'detached' });
     await this.row(field).locator('.input-error').first().hover();
-    const popover = this.#page.locator('.red-ui-popover').last();
-    await popover.waitFor();
     return popover.innerText();
   }
 
@@ -138,4 +138,11 @@ export class NodeForm {
     await this.tray.locator(button).click();
     await this.tray.waitFor({ state: 'detached' });
   }
+}
+
+/** Replaces the text of a field key by key, as the editor expects it. */
+async function type(input: Locator, text: string): Promise<void> {
+  await input.selectText();
+  await input.press('Delete');
+  await input.pressSequentially(text);
 }

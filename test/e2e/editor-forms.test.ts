@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import type { AnyNode } from '../../nodes/define-node.ts';
+import { nodeSchemas } from '../../nodes/schemas.ts';
+import type { NodeForm } from '../support/editor/node-form.ts';
+import { sampleFlow, sampleId } from '../support/editor/sample-flow.ts';
+import { withSampleForm } from '../support/editor/sample-form.ts';
+import { editorSuite } from '../support/editor/suite.ts';
+import { until } from '../support/until.ts';
+
+interface WrongValue {
+  readonly field: string;
+  readonly value: string;
+  readonly reason: RegExp;
+  readonly right: string;
+  /** Choices that the field needs first. */
+  readonly choose?: Readonly<Record<string, string>>;
+}
+
+/** For each node: values that its form must not take, and what it says about them. */
+const WRONG: Readonly<Record<string, readonly WrongValue[]>> = {
+  'dbackup-sqlite': [
+    { field: 'job', value: '', reason: /^Job: is missing$/, right: 'shop' },
+    { field: 'job', value: 'shop/db', reason: /^Job: does not have the right form$/, right: 'shop-db' },
+    { field: 'pagesPerStep', value: 'many', reason: /^Pages per step: must be a number$/, right: '100' },
+    { field: 'pagesPerStep', value: '1.5', reason: /must be a whole number$/, right: '2' },
+    { field: 'busyTimeout', value: '-1', reason: /^Wait for locks: must be at least 0$/, right: '5' },
+  ],
+  'dbackup-compress': [
+    { field: 'level', value: '20', reason: /^Level: must be at most 19$/, right: '19' },
+    { field: 'level', value: '19', reason: /at most 9$/, right: '9', choose: { algorithm: 'gzip' } },
+  ],
+  'dbackup-local': [
+    { field: 'folder', value: '../elsewhere', reason: /^Subfolder: does not have the/, right: 'a/b' },
+    { field: 'rate', value: '0', reason: /^Rate limit: must be more than 0$/, right: '2.5' },
+    {
+      field: 'rate',
+      value: `x${variable('RATE')}`,
+      reason: /variable must be the whole value/,
+      right: variable('RATE'),
+    },
+  ],
+  'dbackup-local-storage': [
+    { field: 'root', value: 'backups', reason: /^Folder: does not have the right form$/, right: '/backups' },
+    {
+      field: 'root',
+      value: '/',
+      reason: /^Folder: does not have the right form$/,
+      right: variable('BACKUPS'),
+    },
+  ],
+  'dbackup-key': [
+    { field: 'keyName', value: '../main', reason: /^Key name: does not have the right form$/, right: 'x' },
+    { field: 'masterSecret', value: 'short', reason: /at least 12 characters$/, right: 'long enough now' },
+    {
+      field: 'identity',
+      value: 'age1abc',
+      reason: /^Identity: does not have the right form$/,
+      right: 'AGE-SECRET-KEY-1ABC',
+      choose: { kind: 'age' },
+    },
+  ],
+  'dbackup-restore': [
+    { field: 'target', value: '', reason: /^Target: is missing$/, right: '/data/shop.sqlite' },
+    { field: 'job', value: '', reason: /^Job: is missing$/, right: 'shop', choose: { from: 'latest' } },
+  ],
+};
+
+describe('The forms of the nodes', function () {
+  this.timeout(60_000);
+  const suite = editorSuite(() => ({ flow: sampleFlow() }));
+  afterEach(async () => {
+    await suite.editor?.closeForms();
+    assert.deepEqual(suite.editor?.problems, []);
+  });
+
+  it('take the examples that they give', async () => {
+    const { canvas } = suite.editor;
+    await until(async () => (await canvas.ids()).length > 0);
+    assert.deepEqual(await canvas.invalid(), []);
+    assert.deepEqual(await canvas.unknown(), []);
+  });
+
+  for (const [type, values] of Object.entries(WRONG)) {
+    it(`mark wrong values of ${type} and say what is wrong with them`, async () => {
+      await withSampleForm(suite.editor, nodeOf(type), async (form) => {
+        for (const value of values) await assertRefused(form, value);
+      });
+    });
+  }
+
+  it('mark wrong entries of a list', async () => {
+    await withSampleForm(suite.editor, nodeOf('dbackup-key'), async (form) => {
+      await form.choose('kind', 'age');
+      await form.fillList('recipients', ['age1qqq', 'ssh-ed25519 AAAA']);
+      assert.deepEqual(await form.wrong(), ['recipients']);
+      assert.equal(await form.reason('recipients'), 'Recipients (2): does not have the right form');
+      await form.fillList('recipients', ['age1qqq', 'age1ppp']);
+      assert.deepEqual(await form.wrong(), []);
+    });
+  });
+
+  it('keep a node with a mistake marked until the mistake is gone', async () => {
+    const node = suite.editor.canvas.node(sampleId('dbackup-sqlite'));
+    const form = await node.open();
+    await form.unfold();
+    await form.fill('busyTimeout', 'soon');
+    await form.fillList('files', ['']);
+    await form.done();
+    assert.equal(await node.isInvalid(), true);
+
+    const again = await node.open();
+    assert.deepEqual((await again.wrong()).sort(), ['busyTimeout', 'files']);
+    await again.fill('busyTimeout', '5');
+    await again.fillList('files', ['/data/shop.sqlite']);
+    assert.deepEqual(await again.wrong(), []);
+    await again.done();
+    assert.equal(await node.isInvalid(), false);
+  });
+
+  it('mark every node that uses a config node with a mistake', async () => {
+    const { canvas } = suite.editor;
+    const node = canvas.node(sampleId('dbackup-local'));
+    const form = await node.open();
+    const storage = await form.editConfig('storage');
+    await storage.fill('root', '');
+    await storage.done();
+    assert.deepEqual(await form.wrong(), ['storage']);
+    assert.equal(await form.reason('storage'), 'Storage: is missing or not fully set up');
+    await form.done();
+    assert.equal(await node.isInvalid(), true);
+
+    const again = await node.open();
+    const better = await again.editConfig('storage');
+    assert.deepEqual(await better.wrong(), ['root']);
+    await better.fill('root', '/var/backups/dbackup');
+    await better.done();
+    await again.done();
+    assert.equal(await node.isInvalid(), false);
+  });
+});
+
+/** As Node-RED takes environment variables. */
+function variable(name: string): string {
+  return `\${${name}}`;
+}
+
+function nodeOf(type: string): AnyNode {
+  const node = nodeSchemas[type];
+  assert.ok(node, `There is no node ${type}`);
+  return node;
+}
+
+async function assertRefused(form: NodeForm, wrong: WrongValue): Promise<void> {
+  const { field, value, reason, right, choose = {} } = wrong;
+  for (const [chooser, choice] of Object.entries(choose)) await form.choose(chooser, choice);
+  if (!(await form.row(field).isVisible())) await form.unfold();
+  await form.fill(field, value);
+  assert.ok((await form.wrong()).includes(field), `${field} takes ${JSON.stringify(value)}`);
+  assert.match(await form.reason(field), reason);
+  await form.fill(field, right);
+  assert.ok(!(await form.wrong()).includes(field), `${field} refuses ${JSON.stringify(right)}`);
+}

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  type Catalogue,
+  findText,
+  LANGUAGES,
+  type Language,
+  mergedCatalogue,
+  ROOT,
+  readCatalogue,
+} from '../../build/sources.ts';
+import type { AnyNode } from '../../nodes/define-node.ts';
+import { formOf } from '../../nodes/forms/settings.ts';
+import { allNodes } from '../../nodes/schemas.ts';
+import { Editor } from '../support/editor/editor.ts';
+import type { NodeForm } from '../support/editor/node-form.ts';
+import { sampleFlow } from '../support/editor/sample-flow.ts';
+import { withSampleForm } from '../support/editor/sample-form.ts';
+import { editorSuite } from '../support/editor/suite.ts';
+
+/** What stands in place of a text whose key is in no catalogue. */
+const RAW_KEY = /\b(dbackup-[a-z-]+|form|problem|status|palette)\.[a-z]\w*/;
+
+const palette = allNodes.filter(({ role }) => role !== 'config');
+
+describe('The texts of the nodes in the editor', function () {
+  this.timeout(60_000);
+  const suite = editorSuite(() => ({ flow: sampleFlow() }));
+
+  for (const language of LANGUAGES) {
+    describe(`in ${language}`, () => {
+      let editor: Editor;
+      before(async () => {
+        editor = await Editor.open(suite.browser, suite.server.url, { language });
+      });
+      after(() => editor?.close());
+      afterEach(() => assert.deepEqual(editor.problems, []));
+
+      it('name the group of the palette and the nodes in it', async () => {
+        const labels = palette.map(({ type, set }) =>
+          findText(mergedCatalogue(language, set), `${type}.label`),
+        );
+        assert.deepEqual(await editor.paletteLabels('backup'), labels);
+        const title = await editor.page.locator('#red-ui-palette-header-backup').innerText();
+        assert.equal(title.trim(), findText(readCatalogue(language, 'common'), 'palette.label.backup'));
+      });
+
+      for (const node of allNodes) {
+        it(`label and explain every field of ${node.type}`, async () => {
+          await withSampleForm(editor, node, (form) => assertTexts(form, node, language));
+        });
+      }
+
+      for (const node of palette) {
+        it(`help with ${node.type} beside the canvas`, async () => {
+          await withSampleForm(editor, node, async (form) => {
+            await form.showHelp();
+            await assertHelp(editor, node, language);
+          });
+        });
+      }
+    });
+  }
+});
+
+/** Every variant of the form shows the texts of the catalogue, and no raw keys. */
+async function assertTexts(form: NodeForm, node: AnyNode, language: Language): Promise<void> {
+  const catalogue = mergedCatalogue(language, node.set);
+  const { discriminator, fields } = formOf(node.schema);
+  if (fields.some(({ section }) => section === 'advanced')) await form.unfold();
+  const chooser = fields.find(({ name }) => name === discriminator);
+  for (const variant of chooser?.options ?? [undefined]) {
+    if (variant !== undefined && chooser !== undefined) await form.choose(chooser.name, variant);
+    const has = ({ cases }: (typeof fields)[number]) =>
+      cases.some(({ when }) => when === undefined || when === variant);
+    for (const field of fields) {
+      assert.equal(await form.row(field.name).isVisible(), has(field), `${variant}: ${field.name}`);
+    }
+    for (const { name, options } of fields.filter(has)) {
+      await assertFieldTexts(form, { key: `${node.type}.${name}`, name, options }, catalogue);
+    }
+    assert.doesNotMatch(await form.tray.innerText(), RAW_KEY);
+  }
+  for (const { name } of node.actions ?? []) {
+    const label = await form.tray.locator(`[data-action="${name}"] button`).innerText();
+    assert.equal(label.trim(), findText(catalogue, `${node.type}.actions.${name}.label`));
+  }
+}
+
+async function assertFieldTexts(
+  form: NodeForm,
+  { key, name, options }: { key: string; name: string; options: readonly string[] },
+  catalogue: Catalogue,
+): Promise<void> {
+  const row = form.row(name);
+  assert.equal((await row.locator('> label').innerText()).trim(), findText(catalogue, `${key}.label`));
+  // What a name is needs no words.
+  if (name !== 'name') {
+    assert.equal(await row.locator('.dbackup-hint').innerText(), findText(catalogue, `${key}.hint`));
+  }
+  if (options.length === 0) return;
+  assert.deepEqual(
+    await form.input(name).locator('option').allTextContents(),
+    options.map((option) => findText(catalogue, `${key}.options.${option}`)),
+  );
+}
+
+/** The help is the one of that language, with a table of all settings. */
+async function assertHelp(editor: Editor, { type, set, schema }: AnyNode, language: Language): Promise<void> {
+  const first = firstParagraph(type, readFileSync(join(ROOT, `locales/${language}/${set}.html`), 'utf8'));
+  const { help } = editor.sidebar;
+  await help.getByText(first).waitFor();
+  const shown = await help.innerText();
+  const catalogue = mergedCatalogue(language, set);
+  for (const { name } of formOf(schema).fields) {
+    const label = findText(catalogue, `${type}.${name}.label`);
+    assert.ok(label !== undefined && shown.includes(label), `${name} is missing in: ${shown}`);
+  }
+  assert.doesNotMatch(shown, RAW_KEY);
+}
+
+function firstParagraph(type: string, help: string): string {
+  const [, own = ''] = help.split(`data-help-name="${type}">`);
+  const text = /<p>(.*?)<\/p>/s.exec(own)?.[1];
+  assert.ok(text, `There is no help for ${type}`);
+  return text.replaceAll(/<[^>]+>/g, '').replaceAll(/\s+/g, ' ');
+}

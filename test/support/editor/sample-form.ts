@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import type { AnyNode } from '../../../nodes/define-node.ts';
+import { formOf } from '../../../nodes/forms/settings.ts';
+import { allNodes } from '../../../nodes/schemas.ts';
+import type { Editor } from './editor.ts';
+import type { NodeForm } from './node-form.ts';
+import { sampleId } from './sample-flow.ts';
+
+/** Opens the form of a node of the sample flow, lets it be used, and closes it with "Cancel". */
+export async function withSampleForm(
+  { canvas }: Editor,
+  node: AnyNode,
+  use: (form: NodeForm) => Promise<void>,
+): Promise<void> {
+  const user = node.role === 'config' ? userOf(node) : { type: node.type, field: undefined };
+  const form = await canvas.node(sampleId(user.type)).open();
+  if (user.field === undefined) {
+    await use(form);
+  } else {
+    const config = await form.editConfig(user.field);
+    await use(config);
+    await config.cancel();
+  }
+  await form.cancel();
+}
+
+/** A node that refers to this config node in every variant, and the field that does. */
+function userOf(config: AnyNode): { type: string; field: string } {
+  for (const { type, schema } of allNodes) {
+    const field = formOf(schema).fields.find(
+      ({ configType, cases }) => configType === config.type && cases.every(({ when }) => when === undefined),
+    );
+    if (field !== undefined) return { type, field: field.name };
+  }
+  return assert.fail(`No node refers to ${config.type}`);
+}
