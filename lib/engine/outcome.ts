@@ -3,6 +3,11 @@ import type { BackupError } from '../errors.ts';
 import type { SetReference } from '../plan/recipe.ts';
 
 export type RunState = 'planning' | 'running' | 'succeeded' | 'partial' | 'failed' | 'cancelled';
+/**
+ * How a run ended. `succeeded`: every database is at every destination. `partial`: some are missing
+ * somewhere. `failed`: nothing is stored. `cancelled`: it was ended before its work was done; what a
+ * destination had committed by then is complete and stays, as its outcome says.
+ */
 export type FinalState = Exclude<RunState, 'planning' | 'running'>;
 
 /** What a destination hands on after its sink has committed. */

@@ -74,6 +74,32 @@ describe('fanout', () => {
     }
   });
 
+  it('gives an error, not an end, to a consumer that goes on reading after it was given up', async () => {
+    const fanout = new Fanout(cut(noise(3_000_000), 1000), 2, never);
+    const [given, kept] = fanout.outputs;
+    assert.ok(given !== undefined && kept !== undefined);
+    const running = fanout.run();
+    const reading = given[Symbol.asyncIterator]();
+    assert.equal((await reading.next()).done, false);
+    given.drop();
+    await assert.rejects(reading.next(), /Nobody takes these bytes/);
+    assert.equal((await collect(kept)).length, 3_000_000);
+    await running;
+  });
+
+  it('ends for a consumer that has left, and for it alone', async () => {
+    const fanout = new Fanout(cut(noise(3_000_000), 1000), 2, never);
+    const [left, kept] = fanout.outputs;
+    assert.ok(left !== undefined && kept !== undefined);
+    const running = fanout.run();
+    const reading = left[Symbol.asyncIterator]();
+    await reading.next();
+    await reading.return?.();
+    assert.deepEqual(await reading.next(), { done: true, value: undefined });
+    assert.equal((await collect(kept)).length, 3_000_000);
+    await running;
+  });
+
   it('is interrupted by an abort, whatever it waits for', async () => {
     const controller = new AbortController();
     async function* endless() {

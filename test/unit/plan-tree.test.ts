@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { buildPlan, type JoinedPath, type PlanBranch, transformsAfter } from '../../lib/plan/plan-tree.ts';
+import {
+  buildPlan,
+  type JoinedPath,
+  livePart,
+  type PlanBranch,
+  transformsAfter,
+} from '../../lib/plan/plan-tree.ts';
 import type { PathStep } from '../../lib/plan/recipe.ts';
 
 const source = (node: string): PathStep => ({ type: 'source', node, kind: 'sqlite', options: {} });
@@ -58,6 +64,19 @@ describe('plan tree', () => {
         ['files', 'both'],
       ],
     );
+  });
+
+  it('loses the branches to destinations that have gone, and is nothing without any', () => {
+    const [plan] = buildPlan([
+      { destination: 'local', path: [source('pg'), step('zstd')] },
+      { destination: 's3', path: [source('pg'), step('zstd'), step('enc')] },
+      { destination: 'plain', path: [source('pg')] },
+    ]);
+    assert.ok(plan !== undefined);
+    const without = (...gone: string[]) => livePart(plan.root, (node) => !gone.includes(node));
+    assert.deepEqual(ways(without('s3', 'plain') ?? { branches: [], destinations: [] }), ['zstd>local']);
+    assert.equal(countSteps(without('s3', 'plain') ?? plan.root), 1);
+    assert.equal(without('s3', 'plain', 'local'), undefined);
   });
 
   it('law: the tree has exactly the joined ways, and no step twice below the same parent', () => {

@@ -56,6 +56,11 @@ describe('planning run', () => {
       run.join(recipe, destination('b', '/backups/a')),
       /b and a store into the same folder/,
     );
+    const inside = { ...destination('c', '/backups'), prefix: 'a' };
+    await assert.rejects(run.join(recipe, inside), /c and a store into the same folder/);
+    void run.join(recipe, { ...destination('d', '/backups/x y'), prefix: '' });
+    const escaped = { ...destination('e', '/backups'), prefix: 'x y' };
+    await assert.rejects(run.join(recipe, escaped), /e and d store into the same folder/);
   });
 
   it('refuses a recipe with a step that the message did not pass', async () => {
@@ -77,8 +82,13 @@ describe('planning run', () => {
   it('does not crash the process when nobody waits for a failed join', async () => {
     const { run, recipe } = planning();
     run.seal();
-    void run.join(recipe, destination('gone')).catch(() => undefined);
-    await new Promise((resolve) => setImmediate(resolve));
+    const unhandled: unknown[] = [];
+    const onUnhandled = (error: unknown) => unhandled.push(error);
+    process.on('unhandledRejection', onUnhandled);
+    void run.join(recipe, destination('gone'));
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    process.off('unhandledRejection', onUnhandled);
+    assert.deepEqual(unhandled, []);
   });
 });
 
