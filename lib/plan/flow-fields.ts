@@ -8,6 +8,9 @@ const STRUCTURE = new Set('id type z g d x y w h l wires links env info'.split('
 /** `${NAME}` in the midst of a value, which Node-RED leaves as it stands. */
 const PARTIAL = /\$\{[A-Za-z_]\w*\}/;
 
+/** Settings of nodes are shallow: variables are not looked for deeper than this. */
+const MAX_DEPTH = 100;
+
 /** Checks one node's settings: variables, references to config nodes, and what its schema says. */
 export function checkFields(
   node: FlowNode,
@@ -56,11 +59,12 @@ class SettingsResolver {
     return values;
   }
 
-  #resolve(field: string, value: unknown): unknown {
-    if (Array.isArray(value)) return value.map((item) => this.#resolve(field, item));
+  #resolve(field: string, value: unknown, depth = 0): unknown {
+    if (depth > MAX_DEPTH) return value;
+    if (Array.isArray(value)) return value.map((item) => this.#resolve(field, item, depth + 1));
     if (typeof value === 'object' && value !== null) {
       return Object.fromEntries(
-        Object.entries(value).map(([key, item]) => [key, this.#resolve(field, item)]),
+        Object.entries(value).map(([key, item]) => [key, this.#resolve(field, item, depth + 1)]),
       );
     }
     return typeof value === 'string' ? this.#resolveText(field, value) : value;
