@@ -14,7 +14,7 @@ export function closed(description: EditorNodeDescription): void {
   open.delete(prefixOf(description));
 }
 
-function isOpen(description: EditorNodeDescription, node: EditorNode): boolean {
+export function isOpen(description: EditorNodeDescription, node: EditorNode): boolean {
   return open.get(prefixOf(description)) === node.id;
 }
 

@@ -1,6 +1,6 @@
 import type { FormField } from '../forms/form-description.ts';
 import { checkValue, type Problem } from '../forms/rules.ts';
-import { caseOf } from './form-values.ts';
+import { caseOf, inputOf, isOpen } from './form-values.ts';
 import type { EditorNodeDescription } from './node-description.ts';
 import { type EditorNode, type PropertyDefinition, red } from './red.ts';
 
@@ -75,13 +75,18 @@ function secretProblem(
   node: EditorNode,
   field: FormField,
 ): Problem | undefined {
-  if (field.name !== description.form.discriminator || node.credentials === undefined) return undefined;
-  const { credentials } = node;
+  if (field.name !== description.form.discriminator) return undefined;
   const missing = description.form.fields.some((secret) => {
     const needed = secret.secret && caseOf(description, node, secret)?.rule.required === true;
-    return needed && !credentials[secret.name] && credentials[`has_${secret.name}`] !== true;
+    return needed && !mayHave(description, node, secret);
   });
   return missing ? { code: 'secret' } : undefined;
+}
+
+function mayHave(description: EditorNodeDescription, node: EditorNode, { name }: FormField): boolean {
+  if (isOpen(description, node)) return inputOf(description, name)?.value !== '';
+  const { credentials } = node;
+  return credentials === undefined || Boolean(credentials[name]) || credentials[`has_${name}`] === true;
 }
 
 /** A problem in the person's language, with the field's name before it. */
