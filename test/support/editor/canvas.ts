@@ -8,6 +8,14 @@ import { NodeForm } from './node-form.ts';
 const RUN_WITHIN_MS = 60_000;
 const OPEN_WITHIN_MS = 3000;
 
+/** Runs in the page: collects the texts that an element shows. */
+const NOTE_TEXTS = `(element) => {
+  const noted = [];
+  const note = () => noted.push(element.textContent);
+  new MutationObserver(note).observe(element, { childList: true, characterData: true, subtree: true });
+  return noted;
+}`;
+
 /** The flow that is open in the editor. */
 export class Canvas {
   readonly #page: Page;
@@ -123,6 +131,12 @@ export class CanvasNode {
     const shown = this.status.filter({ hasText: text });
     await shown.waitFor({ timeout: withinMs });
     return (await shown.textContent()) ?? '';
+  }
+
+  /** Notes every status text from now on; what it returns tells them. */
+  async watchStatus(): Promise<() => Promise<string[]>> {
+    const noted = await this.status.evaluateHandle(NOTE_TEXTS);
+    return () => noted.jsonValue() as Promise<string[]>;
   }
 
   /** Colour of the status: `green`, `red` … */
