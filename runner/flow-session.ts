@@ -15,8 +15,8 @@ export interface SessionOptions extends FlowOptions {
   readonly flow: string;
   /** Serve HTTP In nodes there. */
   readonly http?: { readonly host: string; readonly port: number };
-  /** Count every message, so that the end of the whole flow is known. */
-  readonly countMessages?: boolean;
+  /** Watch every message and error, so that the end of the whole flow and its outcome are known. */
+  readonly once?: boolean;
   /** What is run of the flow. */
   readonly prepare?: (flow: FlowInput) => readonly FlowNode[];
 }
@@ -26,7 +26,7 @@ export interface FlowSession {
   readonly runtime: EmbeddedRuntime;
   /** Undefined when the flow has no backup node. */
   readonly backup: BackupRuntime | undefined;
-  /** What nodes have reported so far. */
+  /** What nodes have reported so far, in a flow that runs once. */
   readonly reports: NodeReports;
   /** Cancels what runs, waits until it is cleaned up, and stops Node-RED. */
   close(reason: string): Promise<void>;
@@ -79,16 +79,17 @@ async function start(
   globalThis.console = new Console(process.stderr);
   // The nodes read it from the environment, where it comes before settings.
   process.env.DBACKUP_DATA = dataDirectory(options, env);
+  const once = options.once ?? false;
   const reports = new NodeReports();
   const logger = (line: LogLine) => {
-    reports.logged(line);
+    if (once) reports.logged(line);
     report.log(line);
   };
   const runtime = await startRuntime({
     flows: nodes,
     userDir,
     logger,
-    countMessages: options.countMessages ?? false,
+    countMessages: once,
     // It was logged; a third-party node's slip must not end a backup.
     onUncaught: () => undefined,
     ...(flow.credentials === undefined ? {} : { credentials: flow.credentials }),
@@ -96,14 +97,14 @@ async function start(
   });
   const backup = existingRuntime(runtime);
   if (backup !== undefined) await prepareBackups(backup, runtime, report);
-  const stopListening = reports.listen(loadNodeRed(userDir));
+  const stopListening = once ? reports.listen(loadNodeRed(userDir)) : undefined;
   return {
     runtime,
     backup,
     reports,
     async close(reason) {
       await runtime.stop(reason);
-      stopListening();
+      stopListening?.();
     },
   };
 }

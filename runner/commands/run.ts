@@ -45,7 +45,7 @@ async function runOnce(input: RunInput, report: RunReport, context: CommandConte
     trigger = chooseTrigger(triggers, input.trigger).id;
     return withoutSchedules(nodes, triggers);
   };
-  const session = await openSession({ ...input, countMessages: true, prepare }, report, context.env);
+  const session = await openSession({ ...input, once: true, prepare }, report, context.env);
   if (typeof session === 'number') return { exitCode: session, results: [], nodeErrors: [] };
   const results: RunResult[] = [];
   session.backup?.engine.events.on('finished', (result) => results.push(result));
