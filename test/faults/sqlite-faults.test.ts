@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { closeSync, openSync } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { BackupError } from '../../lib/errors.ts';
 import type { Dump } from '../../lib/sources/driver.ts';
+import { Feed } from '../../lib/sources/sqlite/feed.ts';
 import { childProcesses } from '../support/child-processes.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { drain, dumpTo, type SqliteSettings, startDump } from '../support/sqlite-dump.ts';
@@ -139,7 +141,7 @@ describe('a SQLite dump that goes wrong', function () {
         const path = folder.database('shop.db', { megabytes: 20 });
         await assert.rejects(startDump(folder, path, { method: 'backup', spoolDirectory: disk.path }), {
           code: 'no-space',
-          message: /bytes free, but the copy needs \d+ .*set another spool folder/,
+          message: /bytes free, but the dump needs \d+ .*set another spool folder/,
         });
       } finally {
         await disk.unmount();
@@ -166,12 +168,25 @@ describe('a SQLite dump that goes wrong', function () {
       const disk = await mountSmallDisk(this, 'size=1m');
       try {
         const path = folder.database('shop.db', { megabytes: 20 });
-        const dump = await startDump(folder, path, { spoolDirectory: disk.path });
-        await assert.rejects(drain(dump), { code: 'no-space' });
-        await assert.rejects(dump.proof, { code: 'no-space' });
+        await assert.rejects(startDump(folder, path, { spoolDirectory: disk.path }), {
+          code: 'no-space',
+          message:
+            /^The spool folder \S+ has \d+ bytes free, but the dump needs 8388608 there: .*set another/,
+        });
       } finally {
         await disk.unmount();
       }
+    });
+
+    it('for the few blocks of a stream, half-way', async () => {
+      const descriptor = openSync('/dev/full', 'w');
+      const source = { read: async () => undefined };
+      const feed = new Feed({ descriptor, folder: '/spools/one' }, 4 * MIB, source, () => undefined);
+      await assert.rejects(feed.run(), {
+        code: 'no-space',
+        message: /^The spool folder \/spools cannot be used: ENOSPC/,
+      });
+      closeSync(descriptor);
     });
   });
 

@@ -4,13 +4,22 @@ import { promisify } from 'node:util';
 import { BLOCK_BYTES } from '../../bytes/stream.ts';
 import { RING_SLOTS } from './protocol.ts';
 import { type PageSource, readFully } from './snapshot-reader.ts';
-import { createSpoolFolder, requireSpace } from './spool.ts';
+import { createSpoolFolder, requireSpace, spoolFailure } from './spool.ts';
 
 const writeAt = promisify(write);
 
+/** How large the ring file becomes, in bytes; less for a small database. */
+export const RING_BYTES = RING_SLOTS * BLOCK_BYTES;
+
+export interface Ring {
+  readonly descriptor: number;
+  /** The private folder that it was made in, for errors. */
+  readonly folder: string;
+}
+
 /** Puts a database block by block into the ring, and can move what is left of it into a spool on the way. */
 export class Feed {
-  readonly #ring: number;
+  readonly #ring: Ring;
   readonly #total: number;
   readonly #onBlock: () => void;
   #source: PageSource;
@@ -21,10 +30,9 @@ export class Feed {
   #wake: () => void = () => {};
 
   /**
-   * @param ring descriptor of the ring file
    * @param onBlock is called when one more block is in the ring
    */
-  constructor(ring: number, total: number, source: PageSource, onBlock: () => void) {
+  constructor(ring: Ring, total: number, source: PageSource, onBlock: () => void) {
     this.#ring = ring;
     this.#total = total;
     this.#source = source;
@@ -39,7 +47,7 @@ export class Feed {
       this.#free -= 1;
       await this.#moving;
       const block = await this.#readBlock(buffer);
-      await writeFully(this.#ring, block, (number % RING_SLOTS) * BLOCK_BYTES);
+      await this.#put(block, (number % RING_SLOTS) * BLOCK_BYTES);
       this.#onBlock();
     }
   }
@@ -59,6 +67,15 @@ export class Feed {
     const spilled = this.#copyRest(folder, this.#position, this.#reading);
     this.#moving = spilled.catch(() => {});
     return spilled;
+  }
+
+  async #put(block: Buffer, position: number): Promise<void> {
+    const { descriptor, folder } = this.#ring;
+    try {
+      await writeFully(descriptor, block, position);
+    } catch (error) {
+      throw spoolFailure(error, folder);
+    }
   }
 
   async #readBlock(buffer: Buffer): Promise<Buffer> {

@@ -2,7 +2,7 @@ import { fstatSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { toBackupError } from '../../errors.ts';
-import { Feed } from './feed.ts';
+import { Feed, RING_BYTES } from './feed.ts';
 import {
   type CheckedReply,
   type DumpRequest,
@@ -13,7 +13,7 @@ import {
 } from './protocol.ts';
 import type { Snapshot } from './snapshot.ts';
 import { snapshotSource } from './snapshot-reader.ts';
-import { createSpoolFolder } from './spool.ts';
+import { createSpoolFolder, requireSpace, spoolFailure } from './spool.ts';
 import type { OpenedReply, WorkerReply } from './worker.ts';
 
 /** The entry of the child process that opens database files for the host: see protocol.ts. */
@@ -79,17 +79,19 @@ class DumpDelivery {
       send({ type: 'ready', ...size, file: from.spool, layout: 'spool' });
       return;
     }
+    const { spoolFolder } = this.#request;
     try {
-      createSpoolFolder(this.#request.spoolFolder);
-      const file = join(this.#request.spoolFolder, 'ring');
-      const ring = openSync(file, 'wx+', 0o600);
+      createSpoolFolder(spoolFolder);
+      requireSpace(spoolFolder, Math.min(pages * pageSize, RING_BYTES), 0);
+      const file = join(spoolFolder, 'ring');
+      const ring = { descriptor: openSync(file, 'wx+', 0o600), folder: spoolFolder };
       const source = snapshotSource(from.snapshot);
       const feed = new Feed(ring, pages * pageSize, source, () => send({ type: 'block' }));
       this.#feed = feed;
       this.#run = () => this.#deliver(feed, from.snapshot);
       send({ type: 'ready', ...size, file, layout: 'ring' });
     } catch (error) {
-      failWith(error, this.#request.spoolFolder);
+      failWith(spoolFailure(error, spoolFolder), spoolFolder);
     }
   }
 

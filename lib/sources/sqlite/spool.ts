@@ -30,10 +30,7 @@ export function createSpoolFolder(folder: string): void {
   try {
     mkdirSync(folder, { mode: 0o700 });
   } catch (error) {
-    const { code, message } = toBackupError(error);
-    throw new BackupError(code, `The spool folder ${dirname(folder)} cannot be used: ${message}`, {
-      cause: error,
-    });
+    throw spoolFailure(error, folder);
   }
 }
 
@@ -58,15 +55,25 @@ export async function sweepSpool(directory: string): Promise<string[]> {
   return swept;
 }
 
-/** @throws BackupError `no-space` when the disk of the folder cannot take that many bytes and the reserve */
-export function requireSpace(folder: string, bytes: number): void {
+/**
+ * @param folder private folder of one spool
+ * @param reserve free space to be left to others, in bytes
+ * @throws BackupError `no-space` when the disk of the folder cannot take that many bytes and the reserve
+ */
+export function requireSpace(folder: string, bytes: number, reserve = SPOOL_RESERVE_BYTES): void {
   const { bavail, bsize } = statfsSync(folder);
   const free = bavail * bsize;
-  if (free >= bytes + SPOOL_RESERVE_BYTES) return;
+  if (free >= bytes + reserve) return;
+  const kept = reserve > 0 ? ` and a reserve of ${reserve}` : '';
   throw new BackupError(
     'no-space',
-    `The spool folder ${folder} has ${free} bytes free, but the copy needs ${bytes} and a reserve of ${SPOOL_RESERVE_BYTES}: free some space, or set another spool folder`,
+    `The spool folder ${dirname(folder)} has ${free} bytes free, but the dump needs ${bytes}${kept} there: free some space, or set another spool folder`,
   );
+}
+
+/** The error of a file operation in a spool folder, so that it is not taken for one of the database. */
+export function spoolFailure(thrown: unknown, folder: string): BackupError {
+  return toBackupError(thrown, `The spool folder ${dirname(folder)} cannot be used`);
 }
 
 async function isLeftover(folder: string, name: string): Promise<boolean> {
