@@ -7,22 +7,26 @@ import { BackupError } from '../errors.ts';
 import { CHECKSUM_BYTES } from './zstd-format.ts';
 import { SeekTableWriter } from './zstd-seek-table.ts';
 
-/** Room for the output of several typical blocks; at least twice the worst case of one. */
-const OUTPUT_CHUNK_BYTES = 2 * (BLOCK_BYTES + (BLOCK_BYTES >>> 8) + 512);
+/** From this level on zstd finds matches that are further away than a block. */
+const LARGE_BLOCK_LEVEL = 13;
+const LARGE_BLOCK_BYTES = 4 * BLOCK_BYTES;
 
 /**
- * Compresses to a file of independent zstd frames of 1 MiB of input, in parallel on the thread pool, each
- * with its content size and checksum, and a seek table at the end. Any zstd tool reads it as one file.
- * Empty input becomes one empty frame.
+ * Compresses to a file of independent zstd frames of 1 MiB of input (4 MiB from level 13 on), in parallel
+ * on the thread pool, each with its content size and checksum, and a seek table at the end. Any zstd tool
+ * reads it as one file. Empty input becomes one empty frame.
  */
 export async function* compressZstd(
   input: ByteStream,
   level: number,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const inFlight = parallelBlocks();
-  const blocks = rechunk(abortable(input, signal), BLOCK_BYTES, inFlight);
-  const compressors = new FrameCompressors(level);
+  const large = level >= LARGE_BLOCK_LEVEL;
+  const blockBytes = large ? LARGE_BLOCK_BYTES : BLOCK_BYTES;
+  // Each block in flight has an engine, which takes up to 50 MB at the highest level.
+  const inFlight = large ? parallelBlocks() - 1 : parallelBlocks();
+  const blocks = rechunk(abortable(input, signal), blockBytes, inFlight);
+  const compressors = new FrameCompressors(level, blockBytes);
   const table = new SeekTableWriter();
   const compressBlock = async (block: Buffer): Promise<Frame> => {
     const pieces = await compressors.compress(block);
@@ -68,11 +72,13 @@ function entryOf(frame: Frame) {
  */
 class FrameCompressors {
   readonly #level: number;
+  readonly #blockBytes: number;
   readonly #all: FrameCompressor[] = [];
   readonly #free: FrameCompressor[] = [];
 
-  constructor(level: number) {
+  constructor(level: number, blockBytes: number) {
     this.#level = level;
+    this.#blockBytes = blockBytes;
   }
 
   async compress(block: Buffer): Promise<Buffer[]> {
@@ -87,7 +93,7 @@ class FrameCompressors {
   }
 
   #add(): FrameCompressor {
-    const compressor = new FrameCompressor(this.#level);
+    const compressor = new FrameCompressor(this.#level, this.#blockBytes);
     this.#all.push(compressor);
     return compressor;
   }
@@ -99,12 +105,13 @@ class FrameCompressor {
   #pieces: Buffer[] = [];
   #reject: ((error: Error) => void) | undefined;
 
-  constructor(level: number) {
+  constructor(level: number, blockBytes: number) {
     const { constants } = zlib;
     this.#engine = zlib.createZstdCompress({
       // Ends a frame with every write; the frame then also tells the size of its content.
       flush: constants.ZSTD_e_end,
-      chunkSize: OUTPUT_CHUNK_BYTES,
+      // Room for the output of several typical blocks, and for the worst case of any.
+      chunkSize: 2 * (blockBytes + (blockBytes >>> 8) + 512),
       params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 },
     });
     this.#engine.on('data', (piece: Buffer) => this.#pieces.push(piece));

@@ -159,6 +159,16 @@ describe('zstd files of ours', () => {
     }
   });
 
+  it('hold frames of 4 MiB from level 13 on, which are decoded whole as well', async () => {
+    const long = sqlText(9 * BLOCK_BYTES);
+    const compress = createCompress({ algorithm: 'zstd', level: 13 });
+    const stored = await collect(compress.forward(cut(long, BLOCK_BYTES), never).output);
+    assert.equal(frameStarts(stored).length, 4);
+    const chunks: number[] = [];
+    for await (const chunk of decompress('zstd', cut(stored, 65536), never)) chunks.push(chunk.length);
+    assert.deepEqual(chunks, [4 * BLOCK_BYTES, 4 * BLOCK_BYTES, BLOCK_BYTES]);
+  });
+
   it('are found incomplete when cut between two frames', async () => {
     for (const start of starts) {
       const cutFile = file.subarray(0, start);
