@@ -21,9 +21,9 @@ export async function* compressGzip(
   const inFlight = parallelBlocks();
   const blocks = rechunk(abortable(input, signal), BLOCK_BYTES, inFlight);
   const work = async (block: Buffer) => {
-    const member = await compressBlock(block, level);
+    const done = { member: await compressBlock(block, level), contentBytes: block.length };
     blocks.release(block);
-    return { member, contentBytes: block.length };
+    return done;
   };
   const end = { members: 0, contentBytes: 0, trailersCrc: 0 };
   const members = mapOrdered(blocks, work, { inFlight, signal });

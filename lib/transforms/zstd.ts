@@ -29,9 +29,9 @@ export async function* compressZstd(
   const compressors = new FrameCompressors(level, blockBytes);
   const table = new SeekTableWriter();
   const compressBlock = async (block: Buffer): Promise<Frame> => {
-    const pieces = await compressors.compress(block);
+    const frame = { pieces: await compressors.compress(block), contentBytes: block.length };
     blocks.release(block);
-    return { pieces, contentBytes: block.length };
+    return frame;
   };
   try {
     const frames = mapOrdered(blocks, compressBlock, { inFlight, signal });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import fc from 'fast-check';
 import { drain } from '../../lib/bytes/drain.ts';
-import { withRelease } from '../../lib/bytes/release.ts';
+import { freeMemory, withRelease } from '../../lib/bytes/release.ts';
 import { BLOCK_BYTES, type ByteStream } from '../../lib/bytes/stream.ts';
 import { BackupError, type ErrorCode } from '../../lib/errors.ts';
 import { type StepRecord, stepRecord } from '../../lib/transforms/records.ts';
@@ -130,9 +130,9 @@ function roundTrips(subject: TransformUnderTest): void {
 
   it('reads no chunk that it has released, and gives out none that it still needs', async () => {
     const sizes = [BLOCK_BYTES, BLOCK_BYTES, 65536, 2 * BLOCK_BYTES];
-    const pass = (await subject.create()).forward(spoiling(cut(Buffer.from(data), ...sizes)), never);
+    const pass = (await subject.create()).forward(spoiling(cut(data, ...sizes)), never);
     const stored = await collectAndRelease(pass.output);
-    const input = spoiling(cut(Buffer.from(stored), ...sizes));
+    const input = spoiling(cut(stored, ...sizes));
     const back = await collectAndRelease(subject.invert(pass.record(), input, never));
     assert.equal(sha256(back), sha256(data));
   });
@@ -465,18 +465,21 @@ function chunkSizes(): fc.Arbitrary<number[]> {
   return fc.tuple(sizes, large).map(([some, one]) => [...some, one]);
 }
 
-/** A stream that overwrites what is released, as a producer that uses its memory again would. */
+/** A stream that overwrites and frees what is released, as producers that use their memory again may. */
 function spoiling(input: ByteStream): ByteStream {
   const yielded = new Set<Buffer>();
   async function* chunks(): AsyncGenerator<Buffer> {
     for await (const chunk of input) {
-      yielded.add(chunk);
-      yield chunk;
+      const alone = Buffer.allocUnsafeSlow(chunk.length);
+      chunk.copy(alone);
+      yielded.add(alone);
+      yield alone;
     }
   }
   return withRelease(chunks(), (chunk) => {
     assert.ok(yielded.delete(chunk), 'released twice, or never yielded');
     chunk.fill(0xdb);
+    freeMemory(chunk);
   });
 }
 
