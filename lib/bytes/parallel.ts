@@ -3,6 +3,8 @@ import { throwIfAborted } from '../errors.ts';
 
 /** Threads of libuv's pool unless UV_THREADPOOL_SIZE says otherwise. */
 const DEFAULT_POOL_THREADS = 4;
+/** More cores than that would compress faster than any source delivers, and cost memory for each block. */
+const MOST_THREADS = 16;
 
 /**
  * How many blocks keep all cores busy when each is one task of libuv's thread pool: as many as can run,
@@ -10,7 +12,7 @@ const DEFAULT_POOL_THREADS = 4;
  */
 export function parallelBlocks(): number {
   const threads = Number(process.env.UV_THREADPOOL_SIZE) || DEFAULT_POOL_THREADS;
-  return Math.min(threads, availableParallelism()) + 2;
+  return Math.min(threads, availableParallelism(), MOST_THREADS) + 2;
 }
 
 export interface ParallelOptions {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import fc from 'fast-check';
 import { mapOrdered, parallelBlocks } from '../../lib/bytes/parallel.ts';
@@ -160,7 +161,19 @@ describe('mapOrdered', () => {
   });
 
   it('takes as many blocks as threads can work on, and two more', () => {
-    assert.ok(parallelBlocks() >= 3);
-    assert.ok(parallelBlocks() <= (Number(process.env.UV_THREADPOOL_SIZE) || 4) + 2);
+    const before = process.env.UV_THREADPOOL_SIZE;
+    try {
+      const blocksFor = (threads: string) => {
+        process.env.UV_THREADPOOL_SIZE = threads;
+        return parallelBlocks();
+      };
+      assert.equal(blocksFor('1'), 3);
+      assert.equal(blocksFor('2'), Math.min(2, availableParallelism()) + 2);
+      assert.equal(blocksFor('nonsense'), Math.min(4, availableParallelism()) + 2);
+      assert.ok(blocksFor('1000') <= 18);
+    } finally {
+      if (before === undefined) delete process.env.UV_THREADPOOL_SIZE;
+      else process.env.UV_THREADPOOL_SIZE = before;
+    }
   });
 });
