@@ -24,7 +24,7 @@ export async function replicateSet({ from, to, present = [], onBytes }: Replicat
   let before = 0;
   try {
     for (const artifact of from.manifest.artifacts.filter(isStored)) {
-      if (!present.some((other) => isSameFile(other, artifact))) {
+      if (!(await isPresent(artifact, present, to))) {
         await to.store(artifact.file, readStored(from.driver, from.path, artifact, to), {
           expectedBytes: artifact.stored.bytes,
           onBytes: (total) => onBytes?.(before + total),
@@ -37,6 +37,16 @@ export async function replicateSet({ from, to, present = [], onBytes }: Replicat
     await to.discard();
     throw error;
   }
+}
+
+/** Committed before, and there still: what made the destination drop out may have taken its files along. */
+async function isPresent(
+  artifact: StoredArtifact,
+  present: readonly StoredArtifact[],
+  to: SetFolder,
+): Promise<boolean> {
+  if (!present.some((other) => isSameFile(other, artifact))) return false;
+  return to.holds(artifact.file, artifact.stored.bytes);
 }
 
 /** By content, not by name: a file that was encrypted anew has the same name and other bytes. */

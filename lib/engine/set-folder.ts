@@ -2,9 +2,9 @@ import { orAbort, orTimeout, settled } from '../abort.ts';
 import { joinPath, MANIFEST_FILE } from '../backupset/names.ts';
 import type { SetFiles } from '../backupset/writer.ts';
 import type { ByteStream } from '../bytes/stream.ts';
-import type { PendingObject } from '../destinations/driver.ts';
+import type { ObjectInfo, PendingObject } from '../destinations/driver.ts';
 import { StorageTurn } from '../destinations/storage-turn.ts';
-import { abortError, BackupError } from '../errors.ts';
+import { abortError, BackupError, throwIfAborted } from '../errors.ts';
 import type { DestinationBinding } from '../plan/bindings.ts';
 import { transfer } from './transfer.ts';
 
@@ -69,7 +69,7 @@ export class SetFolder implements SetFiles {
    * @throws BackupError `already-exists` when there is a manifest: then it is a set
    */
   async takeOver(): Promise<void> {
-    if (await this.#hasManifest(this.stallMs)) {
+    if ((await this.#look(MANIFEST_FILE, this.stallMs)) !== undefined) {
       throw new BackupError(
         'already-exists',
         `${this.binding.label} holds the set ${this.path} already: it is not overwritten`,
@@ -96,13 +96,18 @@ export class SetFolder implements SetFiles {
     await staged.commit();
   }
 
+  async holds(file: string, bytes: number): Promise<boolean> {
+    throwIfAborted(this.signal);
+    return (await this.#look(file, this.stallMs))?.bytes === bytes;
+  }
+
   /**
    * Removes what was made visible of a set that did not come about, the manifest first. Best effort: what
    * stays is invisible without a manifest. Nothing is removed that a manifest names, or may name.
    */
   async discard(): Promise<void> {
     if (this.#ours.size === 0 || this.mayHaveManifest) return;
-    if (!this.#ours.has(MANIFEST_FILE) && (await this.#hasManifest(CLEAN_UP_MS).catch(() => true))) return;
+    if (!this.#ours.has(MANIFEST_FILE) && (await this.#mayBeASet())) return;
     const files = [...this.#ours.keys()].reverse();
     this.#ours.clear();
     for (const file of files) {
@@ -162,15 +167,23 @@ export class SetFolder implements SetFiles {
       .catch(() => undefined);
   }
 
-  async #hasManifest(withinMs: number): Promise<boolean> {
+  async #mayBeASet(): Promise<boolean> {
+    const looking = this.#look(MANIFEST_FILE, CLEAN_UP_MS);
+    return looking.then(
+      (found) => found !== undefined,
+      () => true,
+    );
+  }
+
+  async #look(file: string, withinMs: number): Promise<ObjectInfo | undefined> {
     const { driver, label } = this.binding;
-    const path = joinPath(this.path, MANIFEST_FILE);
+    const path = joinPath(this.path, file);
     const complaint = `${label} did not answer whether there is ${path}`;
     // Also asked while cleaning up after a cancellation, so that the run's own signal does not count.
     const turn = new StorageTurn({ complaint, stallMs: withinMs, signal: NEVER });
     turn.begin();
     try {
-      return (await orAbort(driver.stat(path, turn.signal), turn.signal)) !== undefined;
+      return await orAbort(driver.stat(path, turn.signal), turn.signal);
     } finally {
       turn.close();
     }

@@ -34,8 +34,9 @@ const source: SourceDriver = {
   }),
 };
 
-/** A storage that keeps nothing but the number of bytes. */
+/** A storage that keeps nothing but the number of bytes of each file. */
 function sink(name: string): DestinationDriver {
+  const sizes = new Map<string, number>();
   const refuse = async () => {
     throw new Error('not part of this process');
   };
@@ -46,13 +47,17 @@ function sink(name: string): DestinationDriver {
     probe: refuse,
     read: refuse,
     async *list() {},
-    stat: async () => undefined,
+    stat: async (path) => {
+      const size = sizes.get(path);
+      return size === undefined ? undefined : { path, bytes: size, modified: new Date() };
+    },
     remove: async () => undefined,
     sweep: async () => [],
-    write: async (_path, stream) => {
+    write: async (path, stream) => {
       let taken = 0;
       for await (const chunk of stream) taken += chunk.length;
-      return { bytes: taken, commit: async () => undefined, abort: async () => undefined };
+      const commit = async () => void sizes.set(path, taken);
+      return { bytes: taken, commit, abort: async () => undefined };
     },
   };
 }
