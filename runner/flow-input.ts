@@ -37,9 +37,20 @@ export async function readFlow(file: string, options: FlowOptions, env: Environm
   return { file, nodes, credentials: await credentialsBeside(file, options, env) };
 }
 
-/** The secrets of the flow's nodes, in clear. @throws BackupError `invalid-config` naming what is not set */
-export function plainCredentials(flow: FlowInput, env: Environment): PlainCredentials {
-  return readCredentials(flow.credentials, flow.nodes, env);
+/**
+ * The secrets of the flow's nodes, in clear. Where a variable is not set, the text in its place stands for the
+ * secret, and the problem names it: a node that does not need the secret can still be used.
+ */
+export function flowCredentials(
+  { credentials, nodes }: FlowInput,
+  env: Environment,
+): { readonly credentials: PlainCredentials; readonly problem: BackupError | undefined } {
+  try {
+    return { credentials: readCredentials(credentials, nodes, env), problem: undefined };
+  } catch (thrown) {
+    const given = credentials !== undefined && 'plain' in credentials ? credentials.plain : {};
+    return { credentials: given, problem: toBackupError(thrown) };
+  }
 }
 
 export function userDirectory(options: Pick<FlowOptions, 'userDir'>): string {

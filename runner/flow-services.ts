@@ -6,7 +6,8 @@ import { readSettings, settingsError } from '../nodes/forms/settings.ts';
 import type { BackupRuntime } from '../nodes/runtime.ts';
 import { nodeSchemas } from '../nodes/schemas.ts';
 import type { Offer, ServiceKey } from '../nodes/services.ts';
-import { type FlowInput, plainCredentials } from './flow-input.ts';
+import type { PlainCredentials } from './credentials.ts';
+import { type FlowInput, flowCredentials } from './flow-input.ts';
 
 /**
  * What the nodes of a flow file offer (storages, destinations, keys), without starting Node-RED: an
@@ -15,15 +16,14 @@ import { type FlowInput, plainCredentials } from './flow-input.ts';
 export class FlowServices {
   readonly #flow: FlowInput;
   readonly #environment: FlowEnvironment;
-  readonly #credentials: ReturnType<typeof plainCredentials>;
+  readonly #credentials: PlainCredentials;
   readonly #dataDir: string;
   readonly #offers = new Map<string, readonly Offer[]>();
 
-  /** @throws BackupError `invalid-config` when the credentials need a variable that is not set */
   constructor(flow: FlowInput, dataDir: string, env: Readonly<Record<string, string | undefined>>) {
     this.#flow = flow;
     this.#environment = new FlowEnvironment(flow.nodes, env);
-    this.#credentials = plainCredentials(flow, env);
+    this.#credentials = flowCredentials(flow, env).credentials;
     this.#dataDir = dataDir;
   }
 

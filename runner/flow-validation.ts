@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
-import { BackupError, toBackupError } from '../lib/errors.ts';
+import { BackupError } from '../lib/errors.ts';
 import { masterSecret } from '../lib/keys/master-secret.ts';
 import { checkFlow } from '../lib/plan/flow-check.ts';
 import { enabledNodes, type FlowNode, nodeLabel } from '../lib/plan/flow-file.ts';
 import type { FlowProblem } from '../lib/plan/flow-problem.ts';
 import { backupNodeTypes } from '../nodes/schemas.ts';
 import type { PlainCredentials } from './credentials.ts';
-import { type FlowInput, plainCredentials } from './flow-input.ts';
+import { type FlowInput, flowCredentials } from './flow-input.ts';
 import { loadNodeRed } from './node-red.ts';
 import { findNodeSets, nodeTypesOf } from './node-sets.ts';
 
@@ -21,7 +21,7 @@ export async function validateFlow(
   flow: FlowInput,
   options: { readonly userDir: string; readonly env: Environment },
 ): Promise<FlowProblem[]> {
-  const { credentials, problems } = credentialsOf(flow, options.env);
+  const { credentials, problem } = flowCredentials(flow, options.env);
   const unknown = unknownTypes(flow.nodes, options.userDir);
   const found = checkFlow(flow.nodes, {
     backupTypes: backupNodeTypes,
@@ -30,21 +30,9 @@ export async function validateFlow(
     credentialsOf: (node) => credentials[node.id] ?? {},
   });
   const keys = await checkVaultKeys(flow.nodes, credentials, options.env);
-  return [...problems, ...keys, ...found];
-}
-
-/** Where a secret's variable is not set, the text in its place stands for it: its other checks still run. */
-function credentialsOf(
-  flow: FlowInput,
-  env: Environment,
-): { credentials: PlainCredentials; problems: FlowProblem[] } {
-  try {
-    return { credentials: plainCredentials(flow, env), problems: [] };
-  } catch (thrown) {
-    const { message } = toBackupError(thrown);
-    const given = flow.credentials !== undefined && 'plain' in flow.credentials ? flow.credentials.plain : {};
-    return { credentials: given, problems: [{ severity: 'error', code: 'missing-secret', message }] };
-  }
+  const secrets: FlowProblem[] =
+    problem === undefined ? [] : [{ severity: 'error', code: 'missing-secret', message: problem.message }];
+  return [...secrets, ...keys, ...found];
 }
 
 function unknownTypes(nodes: readonly FlowNode[], userDir: string): ReadonlySet<string> {

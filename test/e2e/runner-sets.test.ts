@@ -334,6 +334,8 @@ describe('dbackup on stored sets', function () {
       const byFlow = ['verify', 'latest', '--flow', flow, '--storage', 'near', '--level', 'content'];
       const fromFlow = await call(byFlow, { SHOP_PASSPHRASE_FILE: secret });
       assert.equal(fromFlow.code, 0, fromFlow.stdout + fromFlow.stderr);
+      // What a storage does not need is not asked for.
+      assert.equal((await call(['list', '--flow', flow, '--storage', 'near'])).code, 0);
       const wrong = await call(content, { DBACKUP_PASSPHRASE: 'wrong horse battery' });
       assert.equal(wrong.code, 1);
       assert.match(wrong.stdout, /passphrase/);
