@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import Database from 'better-sqlite3';
+import { isDiskFull } from './disk-full.ts';
 import { BackupError, toBackupError } from './errors.ts';
 
 /** How long another process may hold the lock before we give up, in milliseconds. */
@@ -43,7 +44,7 @@ async function acquire(lockFile: string): Promise<FileLock> {
  * operating system frees it when its holder dies, so it never has to be called stale, and it means the same in
  * every container that shares the folder, where a process id would not.
  * @returns undefined when someone else holds it
- * @throws BackupError `permission` …
+ * @throws BackupError `permission`, `no-space` …
  */
 export function tryFileLock(lockFile: string): FileLock | undefined {
   let database: Database.Database | undefined;
@@ -56,6 +57,9 @@ export function tryFileLock(lockFile: string): FileLock | undefined {
     database?.close();
     if (error instanceof Database.SqliteError) {
       if (error.code.startsWith('SQLITE_BUSY')) return undefined;
+      if (isDiskFull(error, lockFile)) {
+        throw new BackupError('no-space', `No space left for ${lockFile}: free some`, { cause: error });
+      }
       throw new BackupError('permission', `${lockFile} cannot be locked: ${error.message}`, { cause: error });
     }
     throw toBackupError(error, `${lockFile} cannot be locked`);

@@ -100,7 +100,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     await engine.shutdown(reason);
     board.close();
     deploys.dispose();
-    await (await opened?.catch(() => undefined))?.close();
+    await closeStore(opened, RED.log);
   };
   return {
     engine,
@@ -114,6 +114,12 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     store,
     shutdown,
   };
+}
+
+/** That the record of the backups could not be closed is told, and ends nothing: they are what they are. */
+async function closeStore(opened: Promise<Store> | undefined, log: RuntimeApi['log']): Promise<void> {
+  const store = await opened?.catch(() => undefined);
+  await store?.close().catch((error: unknown) => log.error(`[dbackup] ${toBackupError(error).message}`));
 }
 
 /** A journal that opens the store with the first run: a Node-RED without backups leaves no file behind. */

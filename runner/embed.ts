@@ -137,8 +137,11 @@ class Embedded implements EmbeddedRuntime {
 
   async #stop(reason: string): Promise<void> {
     const backup = existingRuntime(this);
-    if (backup !== undefined) await this.#cancelRuns(backup, reason);
-    await this.#cleanup.run();
+    try {
+      if (backup !== undefined) await this.#cancelRuns(backup, reason);
+    } finally {
+      await this.#cleanup.run();
+    }
   }
 
   /** Nodes behind a cancelled backup get a moment to tell people of it. */

@@ -1,3 +1,4 @@
+import { isDiskFull } from '../disk-full.ts';
 import { BackupError, toBackupError } from '../errors.ts';
 
 /** Says what an error of SQLite means for the store, and what to do about it. */
@@ -19,8 +20,12 @@ export function storeError(thrown: unknown, file: string): BackupError {
       { cause: thrown },
     );
   }
-  if (code === 'SQLITE_FULL' || code === 'ENOSPC') {
-    return new BackupError('no-space', `No space left for the store ${file}`, { cause: thrown });
+  if (isDiskFull(thrown, file)) {
+    return new BackupError(
+      'no-space',
+      `No space left for the store ${file}: free some, or choose another data directory`,
+      { cause: thrown },
+    );
   }
   return toBackupError(thrown, `The store ${file} cannot be used`);
 }

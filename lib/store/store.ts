@@ -3,9 +3,10 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { Kysely, SqliteDialect } from 'kysely';
+import { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import type { RunJournal } from '../runs/journal.ts';
+import { StoreDialect } from './dialect.ts';
 import { queryRuns, type RunQuery, type RunRecord } from './history.ts';
 import { endInstance, failInterruptedRuns } from './interrupted.ts';
 import { createRunJournal } from './journal.ts';
@@ -27,6 +28,7 @@ export interface Store {
   /** Runs that were found unfinished by a dead process when the store was opened, now marked failed. */
   readonly interrupted: readonly string[];
   runs(query?: RunQuery): Promise<RunRecord[]>;
+  /** Notes the end of this process. Closed it is in any case. @throws BackupError when that cannot be noted */
   close(): Promise<void>;
 }
 
@@ -55,7 +57,7 @@ async function openAt(
 ): Promise<Store> {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const sqlite = openDatabase(file);
-  const db = new Kysely<StoreSchema>({ dialect: new SqliteDialect({ database: sqlite }) });
+  const db = new Kysely<StoreSchema>({ dialect: new StoreDialect(sqlite) });
   let presence: Presence | undefined;
   try {
     await migrate(sqlite, db, migrations);
@@ -104,6 +106,8 @@ function createStore(
   const close = async () => {
     try {
       await endInstance(db, instance, 'DBackup was stopped before the run ended');
+    } catch (thrown) {
+      throw storeError(thrown, sqlite.name);
     } finally {
       presence.leave();
       sqlite.close();

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { appendFileSync } from 'node:fs';
 import { mkdtemp, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,4 +39,15 @@ export async function mountSmallDisk(context: Mocha.Context, options: string): P
       await rmdir(path);
     },
   };
+}
+
+/** Leaves a disk without a free byte. */
+export function fillDisk(path: string): void {
+  for (const bytes of [64 * 1024, 4096, 1]) {
+    try {
+      for (;;) appendFileSync(join(path, 'filler'), Buffer.alloc(bytes));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    }
+  }
 }
