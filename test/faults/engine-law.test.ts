@@ -4,6 +4,7 @@ import { getEventListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import fc from 'fast-check';
 import { listBackupSets } from '../../lib/backupset/catalog.ts';
@@ -99,14 +100,14 @@ describe('engine: any plan, any fault, any moment of cancellation', () => {
       const run = await perform(drawn, sources, places);
       for (const source of sources) {
         assert.equal(source.open, 0, 'a dump is still open');
-        assert.deepEqual(
-          source.signals.map(listeners),
+        await soon(
+          () => source.signals.map(listeners),
           source.signals.map(() => 0),
         );
       }
       await examine(drawn, run, places);
       await Promise.all(places.map(({ driver }) => driver.release()));
-      for (const { root } of places) assert.deepEqual(await openFilesSoon(root), []);
+      for (const { root } of places) await soon(() => openFilesBelow(root), []);
     } finally {
       await Promise.all(places.map(({ driver }) => driver.release()));
       await Promise.all(places.map(({ remove }) => remove()));
@@ -203,7 +204,7 @@ describe('engine: any plan, any fault, any moment of cancellation', () => {
     ];
     if (isClean(place.branch)) {
       const expected = names.map((name) => `${set.path}/${name}`).sort();
-      await assertFilesSoon(place.root, expected);
+      await soon(() => filesOf(place.root), expected);
     }
   }
 
@@ -218,7 +219,7 @@ describe('engine: any plan, any fault, any moment of cancellation', () => {
       const report = await verifySet({ set, level: 'content', keys, signal: never });
       assert.ok(report.ok, JSON.stringify([report, drawn]));
     }
-    if (isClean(place.branch)) await assertFilesSoon(place.root, []);
+    if (isClean(place.branch)) await soon(() => filesOf(place.root), []);
   }
 
   async function assertTwinsEqual(
@@ -242,24 +243,18 @@ describe('engine: any plan, any fault, any moment of cancellation', () => {
   }
 });
 
-/** A storage that was given up for being slow cleans up behind the run's back. */
-async function assertFilesSoon(root: string, expected: readonly string[]): Promise<void> {
+/** What is true in a moment, when streams that nobody waits for have closed and slow storages cleaned up. */
+async function soon<T>(look: () => T | Promise<T>, expected: T): Promise<void> {
   for (let tries = 0; tries < 100; tries += 1) {
-    // While folders are removed, they cannot always be listed.
-    const files = await filesBelow(root).catch(() => undefined);
-    if (files?.join('\n') === expected.join('\n')) return;
+    if (isDeepStrictEqual(await look(), expected)) return;
     await sleep(20);
   }
-  assert.deepEqual(await filesBelow(root), expected);
+  assert.deepEqual(await look(), expected);
 }
 
-/** What is open when files have had a moment to close. */
-async function openFilesSoon(root: string): Promise<string[]> {
-  for (let tries = 0; tries < 100; tries += 1) {
-    if ((await openFilesBelow(root)).length === 0) return [];
-    await sleep(20);
-  }
-  return openFilesBelow(root);
+/** While folders are removed, they cannot always be listed. */
+async function filesOf(root: string): Promise<string[]> {
+  return filesBelow(root).catch(() => ['?']);
 }
 
 function scheduleCancel(drawn: RandomRun, places: readonly Place[], cancel: () => void) {
