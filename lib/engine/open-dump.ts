@@ -30,13 +30,16 @@ export class OpenDump {
     const onAbort = () => controller.abort(abortError(signal));
     const unlink = () => signal.removeEventListener('abort', onAbort);
     signal.addEventListener('abort', onAbort, { once: true });
+    const starting = start(driver, database, controller.signal);
+    // Should it start after an abort, it finds its own signal aborted; nobody hears of its proof.
+    const ending = starting.then((dump) => dump.proof);
+    ending.catch(() => undefined);
     try {
-      const starting = driver.dump(database, controller.signal);
-      // Should it start after an abort, it finds its own signal aborted; nobody hears of its proof.
-      starting.then((dump) => dump.proof.catch(() => undefined)).catch(() => undefined);
       return new OpenDump(await orAbort(starting, signal), controller, signal, unlink);
     } catch (error) {
       unlink();
+      // Else the process might end before the source has cleaned up.
+      await settled(ending, CLOSE_MS);
       throw error;
     }
   }
@@ -69,4 +72,9 @@ export class OpenDump {
     }
     this.#unlink();
   }
+}
+
+/** A driver that throws instead of rejecting is one that fails all the same. */
+async function start(driver: SourceDriver, database: DatabaseInfo, signal: AbortSignal): Promise<Dump> {
+  return driver.dump(database, signal);
 }
