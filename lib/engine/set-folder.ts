@@ -11,7 +11,7 @@ import { transfer } from './transfer.ts';
 /** How long a commit under way may still take when the run is cancelled, in ms: nearly all need much less. */
 const COMMIT_GRACE_MS = 3_000;
 /** How long the removal of one file, or a look at one, may take during clean-up, in ms. */
-const CLEAN_UP_MS = 10_000;
+const CLEAN_UP_MS = 5_000;
 
 export interface SetFolderContext {
   readonly signal: AbortSignal;
@@ -69,7 +69,7 @@ export class SetFolder implements SetFiles {
    * @throws BackupError `already-exists` when there is a manifest: then it is a set
    */
   async takeOver(): Promise<void> {
-    if ((await this.#look(MANIFEST_FILE, this.stallMs)) !== undefined) {
+    if ((await this.#look(MANIFEST_FILE)) !== undefined) {
       throw new BackupError(
         'already-exists',
         `${this.binding.label} holds the set ${this.path} already: it is not overwritten`,
@@ -97,8 +97,7 @@ export class SetFolder implements SetFiles {
   }
 
   async holds(file: string, bytes: number): Promise<boolean> {
-    throwIfAborted(this.signal);
-    return (await this.#look(file, this.stallMs))?.bytes === bytes;
+    return (await this.#look(file))?.bytes === bytes;
   }
 
   /**
@@ -168,19 +167,20 @@ export class SetFolder implements SetFiles {
   }
 
   async #mayBeASet(): Promise<boolean> {
-    const looking = this.#look(MANIFEST_FILE, CLEAN_UP_MS);
+    // Also asked after a cancellation, so that the run's own signal does not count.
+    const looking = this.#look(MANIFEST_FILE, { stallMs: CLEAN_UP_MS, signal: NEVER });
     return looking.then(
       (found) => found !== undefined,
       () => true,
     );
   }
 
-  async #look(file: string, withinMs: number): Promise<ObjectInfo | undefined> {
+  async #look(file: string, limits: SetFolderContext = this): Promise<ObjectInfo | undefined> {
     const { driver, label } = this.binding;
     const path = joinPath(this.path, file);
     const complaint = `${label} did not answer whether there is ${path}`;
-    // Also asked while cleaning up after a cancellation, so that the run's own signal does not count.
-    const turn = new StorageTurn({ complaint, stallMs: withinMs, signal: NEVER });
+    throwIfAborted(limits.signal);
+    const turn = new StorageTurn({ complaint, stallMs: limits.stallMs, signal: limits.signal });
     turn.begin();
     try {
       return await orAbort(driver.stat(path, turn.signal), turn.signal);

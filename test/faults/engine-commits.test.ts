@@ -130,6 +130,22 @@ describe('engine: what is visible, and when', () => {
     );
   });
 
+  it('can be cancelled while a storage does not answer what it holds', async () => {
+    const a = await folder();
+    const mute = { ...a.driver, stat: () => new Promise<undefined>(() => undefined) };
+    const engine = new BackupEngine();
+    const { run, joins } = planRun(
+      engine,
+      [new ScriptedSource({ name: 'one', bytes: MIB })],
+      [{ to: mute, name: 'a' }],
+    );
+    run.seal();
+    setTimeout(() => engine.cancel(run.id, 'test'), 500);
+    await assert.rejects(Promise.all(joins), { code: 'aborted' });
+    await engine.idle();
+    assert.deepEqual((await listBackupSets(a.driver, { prefix: '', signal })).sets, []);
+  }).timeout(30_000);
+
   it('ends a source that hangs when its last destination has gone', async () => {
     const a = await folder();
     const faulty = new FaultyDestination(a.driver, { file: 'one', kind: 'error', afterBytes: MIB });

@@ -16,7 +16,9 @@ function mutate(value: unknown, choice: number, replacement: Json): unknown {
   if (keys.length === 0) return replacement;
   const key = keys[choice % keys.length] ?? '';
   const next = mutate(Reflect.get(value, key), Math.floor(choice / 3), replacement);
-  return Array.isArray(value) ? value.map((item, at) => (String(at) === key ? next : item)) : { ...value, [key]: next };
+  return Array.isArray(value)
+    ? value.map((item, at) => (String(at) === key ? next : item))
+    : { ...value, [key]: next };
 }
 
 describe('manifest', () => {
@@ -39,11 +41,16 @@ describe('manifest', () => {
   it('law: cut or flipped text of a manifest is refused or harmless', () => {
     const text = Buffer.from(JSON.stringify(sampleManifest(), null, 2));
     fc.assert(
-      fc.property(fc.nat(text.length - 1), fc.integer({ min: 1, max: 255 }), fc.boolean(), (at, mask, cut) => {
-        const damaged = Buffer.from(cut ? text.subarray(0, at) : text);
-        if (!cut) damaged[at] = (damaged[at] ?? 0) ^ mask;
-        assertCleanly(() => parseManifest(damaged.toString('utf8'), 'm'));
-      }),
+      fc.property(
+        fc.nat(text.length - 1),
+        fc.integer({ min: 1, max: 255 }),
+        fc.boolean(),
+        (at, mask, cut) => {
+          const damaged = Buffer.from(cut ? text.subarray(0, at) : text);
+          if (!cut) damaged[at] = (damaged[at] ?? 0) ^ mask;
+          assertCleanly(() => parseManifest(damaged.toString('utf8'), 'm'));
+        },
+      ),
       { numRuns: 1000 },
     );
   });
