@@ -37,7 +37,7 @@ describe('A secret that was typed into a form', function () {
     assert.equal(await key.input('passphrase').getAttribute('type'), 'password');
     assert.match(await key.input('passphrase').inputValue(), /^(__PWRD__)?$/);
     assert.deepEqual(await key.wrong(), []);
-    assert.deepEqual(await key.ask('test'), { level: 'ok', text: 'The passphrase can be used.', rows: [] });
+    assert.equal((await key.ask('test')).text, 'The passphrase can be used.');
     await key.cancel();
     await form.cancel();
 

@@ -8,14 +8,6 @@ import { NodeForm } from './node-form.ts';
 const RUN_WITHIN_MS = 60_000;
 const OPEN_WITHIN_MS = 3000;
 
-/** Runs in the page: collects the texts that an element shows. */
-const NOTE_TEXTS = `(element) => {
-  const noted = [];
-  const note = () => noted.push(element.textContent);
-  new MutationObserver(note).observe(element, { childList: true, characterData: true, subtree: true });
-  return noted;
-}`;
-
 /** The flow that is open in the editor. */
 export class Canvas {
   readonly #page: Page;
@@ -108,10 +100,9 @@ export class CanvasNode {
   /** Opens the edit form with a double click. */
   async open(): Promise<NodeForm> {
     const form = new NodeForm(this.#page, 'node-input');
-    const place = await middleOf(this.label);
     // On a busy machine the two clicks may come too far apart to be a double click: people click again.
     await until(async () => {
-      await this.#page.mouse.dblclick(place.x, place.y);
+      await this.group.locator('rect.red-ui-flow-node').dblclick();
       return form.opened(OPEN_WITHIN_MS);
     }, RUN_WITHIN_MS);
     return form;
@@ -135,8 +126,14 @@ export class CanvasNode {
 
   /** Notes every status text from now on; what it returns tells them. */
   async watchStatus(): Promise<() => Promise<string[]>> {
-    const noted = await this.status.evaluateHandle(NOTE_TEXTS);
-    return () => noted.jsonValue() as Promise<string[]>;
+    const noted = await this.#page.evaluateHandle<string[]>(`(() => {
+      const label = document.getElementById('${this.id}').querySelector('.red-ui-flow-node-status-label');
+      const noted = [];
+      const note = () => noted.push(label.textContent);
+      new MutationObserver(note).observe(label, { childList: true, characterData: true, subtree: true });
+      return noted;
+    })()`);
+    return () => noted.jsonValue();
   }
 
   /** Colour of the status: `green`, `red` … */

@@ -6,8 +6,9 @@ export interface Point {
   readonly y: number;
 }
 
-/** The middle of what the person sees. */
+/** The middle of an element, brought into sight. */
 export async function middleOf(element: Locator): Promise<Point> {
+  await element.scrollIntoViewIfNeeded();
   const box = await element.boundingBox();
   assert.ok(box, `${element} is not visible`);
   return { x: box.x + box.width / 2, y: box.y + box.height / 2 };

@@ -8,6 +8,8 @@ export interface ShownAnswer {
   readonly text: string;
   /** Cells of each row of the table below. */
   readonly rows: readonly (readonly string[])[];
+  /** Warnings below it all. */
+  readonly notes: readonly string[];
 }
 
 /** The edit form of a node or, above it, of a config node. */
@@ -23,10 +25,13 @@ export class NodeForm {
     this.tray = page.locator('.red-ui-tray', { has: page.locator(button) });
   }
 
-  /** Whether the form comes within that time. Its fields come after it, once the server told about secrets. */
+  /**
+   * Whether the form comes within that time. Its fields come after it, once the server told about secrets, and
+   * the editor puts the cursor into the first one a moment later: until then it would go astray.
+   */
   opened(withinMs: number): Promise<boolean> {
-    const row = this.tray.locator('.red-ui-tray-body .form-row').first();
-    return row.waitFor({ timeout: withinMs }).then(
+    const cursor = this.tray.locator('.red-ui-tray-body :focus');
+    return cursor.waitFor({ timeout: withinMs }).then(
       () => true,
       () => false,
     );
@@ -82,7 +87,8 @@ export class NodeForm {
     assert.ok(level === 'ok' || level === 'warning' || level === 'error', `Not an answer: ${level}`);
     const lines = await result.locator('tr').all();
     const rows = await Promise.all(lines.map((line) => line.locator('td').allInnerTexts()));
-    return { level, text: await said.innerText(), rows };
+    const notes = await result.locator('> div:not(:first-child)').allInnerTexts();
+    return { level, text: await said.innerText(), rows, notes };
   }
 
   /** Opens the form of a new config node, as the + beside the field does. */

@@ -10,6 +10,11 @@ export class Sidebar {
     this.#messages = page.locator('.red-ui-debug-msg');
   }
 
+  /** All messages of the debug panel. */
+  debugMessages(): Locator {
+    return this.#messages;
+  }
+
   /** Waits for a message of the debug panel that says this, unfolded when it is an object. */
   async debugMessage(from: string): Promise<Locator> {
     const message = this.#messages.filter({ hasText: from }).last();
