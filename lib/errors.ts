@@ -43,6 +43,12 @@ export function toBackupError(thrown: unknown, context?: string): BackupError {
   return new BackupError(codeOf(error), message, { cause: error });
 }
 
+/** The same error, saying what it is about: `shop.sqlite.zst.dbk: The .dbk file is cut off`. */
+export function errorAbout(subject: string, thrown: unknown): BackupError {
+  const { code, message, transient } = toBackupError(thrown);
+  return new BackupError(code, `${subject}: ${message}`, { transient, cause: thrown });
+}
+
 /** Throws the signal's reason as a BackupError when the signal is aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortError(signal);

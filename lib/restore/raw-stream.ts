@@ -2,6 +2,7 @@ import { exactly } from '../backupset/extent.ts';
 import type { StoredArtifact } from '../backupset/manifest.ts';
 import type { BackupSet } from '../backupset/reader.ts';
 import { readStored } from '../backupset/stored-stream.ts';
+import { errorAbout } from '../errors.ts';
 import type { KeyRing } from '../keys/keys.ts';
 import { undoSteps } from '../transforms/inverse.ts';
 
@@ -23,11 +24,30 @@ export interface RawRequest {
  * @throws BackupError `incomplete`, `corrupt`, `wrong-key`, `missing-key`, `stalled`, or of the storage
  */
 export function readRaw(request: RawRequest): AsyncGenerator<Buffer, undefined> {
-  const { set, artifact, keys, signal } = request;
-  const stored = readStored(set.driver, set.path, artifact, request);
-  return exactly(undoSteps(artifact.steps, stored, { keys, signal }), {
+  const { set, artifact } = request;
+  return exactly(decode(request), {
     expected: artifact.raw,
     complaint: `${artifact.file} of set ${set.path} does not give back the dump: it had`,
     onBytes: (total) => request.onBytes?.(total),
   });
+}
+
+/** Undoes the steps. What they complain about is this file, which they do not know. */
+async function* decode(request: RawRequest): AsyncGenerator<Buffer, undefined> {
+  const { set, artifact, keys, signal } = request;
+  let ofStorage: unknown;
+  async function* stored(): AsyncGenerator<Buffer, undefined> {
+    try {
+      yield* readStored(set.driver, set.path, artifact, request);
+    } catch (error) {
+      ofStorage = error;
+      throw error;
+    }
+  }
+  try {
+    yield* undoSteps(artifact.steps, stored(), { keys, signal });
+  } catch (error) {
+    if (error === ofStorage || signal.aborted) throw error;
+    throw errorAbout(`${artifact.file} of set ${set.path}`, error);
+  }
 }

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { BLOCK_BYTES, type ByteStream } from '../../lib/bytes/stream.ts';
 import { createLocalDestination } from '../../lib/destinations/local/local.ts';
-import { BackupError, toBackupError } from '../../lib/errors.ts';
+import { BackupError, errorAbout, toBackupError } from '../../lib/errors.ts';
 import { COMPRESS_EXTENSIONS, decompress } from '../../lib/transforms/compress.ts';
 import { decryptAny } from '../../lib/transforms/decrypt.ts';
 import { formatBytes } from '../../nodes/status/quantities.ts';
@@ -26,10 +26,19 @@ export const decrypt: CommandBody<DecryptInput> = async (input, { output, signal
   const meter = await createMeter('decrypting');
   const plain = decryptAny(metered(input.file, size, meter), { keys, signal });
   const bytes = algorithm === undefined ? plain : decompress(algorithm, plain, signal, { end: 'required' });
-  const written = await writeNewFile(input.out, bytes, signal).finally(meter.stop);
+  const written = await writeNewFile(input.out, naming(input.file, bytes), signal).finally(meter.stop);
   output.print(`${input.out} written: ${formatBytes(written)}, every chunk authentic`);
   return EXIT.ok;
 };
+
+/** The decoders do not know what their file is called. */
+async function* naming(file: string, bytes: ByteStream): ByteStream & AsyncGenerator<Buffer> {
+  try {
+    yield* bytes;
+  } catch (thrown) {
+    throw errorAbout(file, thrown);
+  }
+}
 
 /** Through the local destination: complete and synced under its name, or not there at all. */
 async function writeNewFile(out: string, bytes: ByteStream, signal: AbortSignal): Promise<number> {
