@@ -17,6 +17,7 @@ const MAX_QUEUED_CHUNKS = 16 * BLOCK_CHUNKS;
  */
 export class FileWriter {
   readonly #file: FileHandle;
+  readonly #written: (chunk: Buffer) => void;
   readonly #failed = new AbortController();
   #queue: Buffer[] = [];
   #queuedBytes = 0;
@@ -28,8 +29,10 @@ export class FileWriter {
   #stopped = false;
   #room: (() => void) | undefined;
 
-  constructor(file: FileHandle) {
+  /** @param written is told of each chunk when the file holds it, so that its memory can serve again */
+  constructor(file: FileHandle, written: (chunk: Buffer) => void = () => {}) {
     this.#file = file;
+    this.#written = written;
   }
 
   /** Aborts with the disk's error as soon as a write fails. */
@@ -126,7 +129,10 @@ export class FileWriter {
       const batch = this.#takeBatch();
       await this.#writeAll(batch);
       this.#flushBehind();
-      for (const chunk of batch) this.#queuedBytes -= chunk.length;
+      for (const chunk of batch) {
+        this.#queuedBytes -= chunk.length;
+        this.#written(chunk);
+      }
       if (!this.#isFull()) this.#wakeProducer();
     }
   }

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { orAbort } from '../../abort.ts';
+import { BlockPool } from '../../bytes/block-pool.ts';
 import { BLOCK_BYTES, type ByteStream } from '../../bytes/stream.ts';
 import { BackupError, throwIfAborted } from '../../errors.ts';
 import type { ReadOptions } from '../driver.ts';
@@ -11,6 +12,8 @@ import type { LocalOptions } from './options.ts';
 import { localObjectPath } from './paths.ts';
 import { openRootForRead } from './root.ts';
 
+/** Released blocks that one reading keeps for its next ones. */
+const KEPT_BLOCKS = 8;
 /** Not blocking: opening a pipe that somebody placed there must not wait for its writer. */
 const READ_FILE = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
@@ -80,6 +83,7 @@ class FileStream implements ByteStream, AsyncIterator<Buffer, void> {
   readonly #path: string;
   readonly #signal: AbortSignal;
   readonly #end: number;
+  readonly #blocks = new BlockPool(BLOCK_BYTES, KEPT_BLOCKS);
   #position: number;
   #ahead: Promise<Buffer> | undefined;
   #closed: Promise<void> | undefined;
@@ -122,12 +126,16 @@ class FileStream implements ByteStream, AsyncIterator<Buffer, void> {
     return { done: true, value: undefined };
   }
 
+  release(chunk: Buffer): void {
+    this.#blocks.release(chunk);
+  }
+
   #readBlock(): Promise<Buffer> | undefined {
     const bytes = Math.min(BLOCK_BYTES, this.#end - this.#position);
     if (bytes === 0) return undefined;
     const at = this.#position;
     this.#position += bytes;
-    const block = this.#fill(Buffer.allocUnsafeSlow(bytes), at);
+    const block = this.#fill(this.#blocks.take().subarray(0, bytes), at);
     // It is awaited by the next pull, which may never come.
     block.catch(() => {});
     return block;

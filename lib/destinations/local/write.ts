@@ -46,7 +46,7 @@ export async function writeObject(
   const { folders, name } = localObjectPath(path);
   await checkSpace(options, path, writing.expectedBytes);
   const { place, file } = await createTemporary(options, folders, name, writing.replace === true);
-  const writer = new FileWriter(file);
+  const writer = new FileWriter(file, (chunk) => bytes.release?.(chunk));
   try {
     await transfer(bytes, writer, writing.signal, place);
     await orAbort(syncAndClose(file, place), writing.signal);

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import type { ByteStream } from '../../../lib/bytes/stream.ts';
 import { noise, sha256 } from '../../support/byte-streams.ts';
 import { type Harness, never, rejectsWith } from './fixture.ts';
 
@@ -48,6 +50,42 @@ export function readingTests(harness: Harness): void {
         chunks.push({ chunk, hash: sha256(chunk) });
       }
       for (const { chunk, hash } of chunks) assert.equal(sha256(chunk), hash);
+    });
+
+    it('reads no chunk any more that it has released to its producer', async () => {
+      const content = noise(12_000_000, 8);
+      const lent = new Set<Buffer>();
+      const producer: ByteStream = {
+        async *[Symbol.asyncIterator]() {
+          for (let at = 0; at < content.length; at += 300_000) {
+            const chunk = Buffer.from(content.subarray(at, at + 300_000));
+            lent.add(chunk);
+            yield chunk;
+          }
+        },
+        release: (chunk) => {
+          assert.ok(lent.delete(chunk), 'released once, as it was given');
+          chunk.fill(0xff);
+        },
+      };
+      const pending = await harness.write('a', producer);
+      await pending.commit();
+      assert.equal(sha256(await harness.get('a')), sha256(content));
+    });
+
+    it('uses only those chunks again that were released', async () => {
+      const content = noise(12_000_000, 9);
+      await harness.put('a', content);
+      const stream = await harness.driver.read('a', { signal: never });
+      const hash = createHash('sha256');
+      const kept: { chunk: Buffer; hash: string }[] = [];
+      for await (const chunk of stream) {
+        hash.update(chunk);
+        if (kept.length < 3) kept.push({ chunk, hash: sha256(chunk) });
+        else stream.release?.(chunk);
+      }
+      assert.equal(hash.digest('hex'), sha256(content));
+      for (const each of kept) assert.equal(sha256(each.chunk), each.hash);
     });
 
     const withRanges = harness.has('ranges') ? it : () => {};
