@@ -1,8 +1,13 @@
 import { createLocalDestination } from '../../../lib/destinations/local/local.ts';
+import { BackupEngine } from '../../../lib/engine/backup-engine.ts';
+import type { RunResult } from '../../../lib/engine/outcome.ts';
+import { extendRecipe } from '../../../lib/plan/extend.ts';
+import type { Recipe } from '../../../lib/plan/recipe.ts';
+import type { SourceDriver } from '../../../lib/sources/driver.ts';
 import { createSqliteSource } from '../../../lib/sources/sqlite/sqlite-source.ts';
 import { createCompress } from '../../../lib/transforms/compress.ts';
 import { createEncrypt } from '../../../lib/transforms/encrypt.ts';
-import { runEngine } from '../../support/engine-run.ts';
+import type { Transform } from '../../../lib/transforms/transform.ts';
 import { fileSource } from './file-source.ts';
 import { ENCRYPTION_KEY } from './key.ts';
 
@@ -13,20 +18,42 @@ import { ENCRYPTION_KEY } from './key.ts';
 const [, , kind = '', file = '', stages = '', ...folders] = process.argv;
 
 const source = kind === 'sqlite' ? createSqliteSource({ files: [file] }) : fileSource(file);
-const steps =
+const transforms =
   stages === 'sealed'
-    ? [
-        { node: 'compress', transform: createCompress({ algorithm: 'zstd', level: 3 }) },
-        { node: 'encrypt', transform: createEncrypt(ENCRYPTION_KEY, { format: 'dbk' }) },
-      ]
+    ? [createCompress({ algorithm: 'zstd', level: 3 }), createEncrypt(ENCRYPTION_KEY, { format: 'dbk' })]
     : [];
-const branches = folders.map((root, index) => ({
-  name: `local-${index}`,
-  to: createLocalDestination({ root, create: true }),
-  steps,
-}));
-const { result } = await runEngine(source, branches);
+const result = await backup(source, transforms, folders);
 if (result.state !== 'succeeded') {
   console.error(result);
   process.exitCode = 1;
+}
+
+/** What the nodes of a flow do: open a run, add the steps, join with each destination, seal. */
+async function backup(
+  driver: SourceDriver,
+  steps: readonly Transform[],
+  roots: readonly string[],
+): Promise<RunResult> {
+  const engine = new BackupEngine();
+  const finished = new Promise<RunResult>((resolve) => engine.events.once('finished', resolve));
+  const run = engine.openRun({ job: 'bench' });
+  run.bindSource({ node: 'source', label: 'source', driver });
+  let recipe: Recipe = run.initialRecipe({ type: 'source', node: 'source', kind: driver.kind, options: {} });
+  for (const transform of steps) {
+    const node = transform.kind;
+    run.bindTransform({ node, label: node, transform });
+    recipe = extendRecipe(recipe, { type: 'transform', node, kind: transform.kind, options: {} });
+  }
+  const joined = roots.map((root, index) => {
+    const node = `local-${index}`;
+    return run.join(recipe, {
+      node,
+      label: node,
+      driver: createLocalDestination({ root, create: true }),
+      prefix: '',
+    });
+  });
+  run.seal();
+  await Promise.allSettled(joined);
+  return await finished;
 }
