@@ -12,6 +12,9 @@ import { sum, summary, type Tally, withoutSkips } from './runner/result.ts';
  * DBACKUP_TEST_NO_SKIP=1 a skipped test is a failed one.
  */
 
+/** Tests of the product as it is shipped: they run what is in `dist/`. */
+const USES_BUILD = /e2e|faults[\\/]runner-/;
+
 process.chdir(join(import.meta.dirname, '..'));
 const running = new Set<ChildProcess>();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -22,18 +25,18 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 const jobs = jobsFor(process.argv.slice(2));
-if (jobs.some(({ name }) => name.includes('e2e'))) build();
+if (jobs.some(({ name }) => USES_BUILD.test(name))) build();
 const total = report(await runAll(jobs));
 process.exitCode = total.failed.length === 0 ? 0 : 1;
 console.log(summary(total));
 
-/** End-to-end tests run what is shipped; built once here, since two builds at a time would collide. */
+/** Built once here, since two builds at a time would collide. */
 function build(): void {
   const { status } = spawnSync(process.execPath, ['build/build.ts'], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   if (status === 0) return;
-  console.error('The build failed, so that the end-to-end tests cannot run.');
+  console.error('The build failed, so that the tests of what is shipped cannot run.');
   console.log(
     summary({ passed: 0, failed: [{ title: 'build', error: `exit code ${status}` }], skipped: [] }),
   );

@@ -58,6 +58,10 @@ export interface FlowParts {
   readonly key?: Readonly<Record<string, unknown>> | null;
   readonly format?: 'dbk' | 'age';
   readonly secondRoot?: string;
+  /** Ids of the destinations that there are; both without it. */
+  readonly stores?: readonly ('near' | 'far')[];
+  /** Other settings of nodes, by id. */
+  readonly settings?: Readonly<Record<string, object>>;
   /** Nodes that are added. */
   readonly more?: readonly FlowEntry[];
   /** Ids that the first destination is wired to. */
@@ -70,7 +74,7 @@ type Places = Pick<RunnerWorkspace, 'database' | 'first' | 'second'>;
 export function backupFlow(places: Places, parts: FlowParts): FlowEntry[] {
   const { files = [places.database], rate = '', key = { kind: 'vault', keyName: 'main' } } = parts;
   const last = key === null ? 'zip' : 'enc';
-  const stores = ['near', 'far'];
+  const { stores = ['near', 'far'] } = parts;
   const at = (id: string, type: string, wires: readonly string[], settings: object): FlowEntry => ({
     id,
     type,
@@ -91,7 +95,7 @@ export function backupFlow(places: Places, parts: FlowParts): FlowEntry[] {
     reserveMiB: 0,
     schemaVersion: 1,
   });
-  return [
+  const nodes = [
     { id: 'tab', type: 'tab', label: 'Backup' },
     at('go', 'inject', ['src'], {
       props: [{ p: 'payload' }],
@@ -126,6 +130,12 @@ export function backupFlow(places: Places, parts: FlowParts): FlowEntry[] {
     ...(key === null ? [] : [{ id: 'key', type: 'dbackup-key', name: 'the key', schemaVersion: 1, ...key }]),
     storage('disk1', places.first),
     storage('disk2', parts.secondRoot ?? places.second),
+  ];
+  const unused = ['near', 'far'].filter((id) => !(stores as readonly string[]).includes(id));
+  return [
+    ...nodes
+      .filter(({ id }) => !unused.includes(id))
+      .map((node) => ({ ...node, ...parts.settings?.[node.id] })),
     ...(parts.more ?? []),
   ];
 }
