@@ -1,5 +1,6 @@
 import { type Extent, extentOf } from '../backupset/extent.ts';
 import { DigestTap } from '../bytes/digest.ts';
+import { passReleases } from '../bytes/release.ts';
 import type { ByteStream } from '../bytes/stream.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../errors.ts';
 import type { TransformBinding } from '../plan/bindings.ts';
@@ -192,13 +193,16 @@ class ArtifactPass {
   }
 }
 
-async function* remember(stream: ByteStream, origin: Origin): AsyncGenerator<Buffer, undefined> {
-  try {
-    yield* stream;
-  } catch (error) {
-    origin.failure = error;
-    throw error;
+function remember(stream: ByteStream, origin: Origin): ByteStream {
+  async function* observed(): AsyncGenerator<Buffer, undefined> {
+    try {
+      yield* stream;
+    } catch (error) {
+      origin.failure = error;
+      throw error;
+    }
   }
+  return passReleases(stream, observed());
 }
 
 function failureOf(origin: Origin | undefined): unknown {

@@ -49,10 +49,16 @@ export function openStep(
 /** Remembers whether a stream was read to its end, and ends it for those who forget to. Iterable once. */
 class WatchedInput implements ByteStream {
   ended = false;
+  readonly #input: ByteStream;
   readonly #reading: AsyncGenerator<Buffer, undefined>;
 
   constructor(input: ByteStream) {
+    this.#input = input;
     this.#reading = this.#read(input);
+  }
+
+  release(chunk: Buffer): void {
+    this.#input.release?.(chunk);
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, undefined> {
