@@ -24,7 +24,9 @@ export class Fanout {
     this.#input = input;
     this.#signal = signal;
     this.#open = count;
-    this.outputs = Array.from({ length: count }, () => new FanoutOutput(() => this.#onDrop()));
+    // What several outputs share, none of them may give back.
+    const release = count === 1 ? (chunk: Buffer) => input.release?.(chunk) : undefined;
+    this.outputs = Array.from({ length: count }, () => new FanoutOutput(() => this.#onDrop(), release));
   }
 
   /** Moves the bytes; resolves when the input or the last output has ended. Never rejects: outputs throw. */
@@ -83,13 +85,19 @@ type OutputState =
 export class FanoutOutput implements ByteStream {
   readonly #queue: Buffer[] = [];
   readonly #onDrop: () => void;
+  readonly #release: ((chunk: Buffer) => void) | undefined;
   #queuedBytes = 0;
   #state: OutputState = { kind: 'open' };
   #wakeConsumer: (() => void) | undefined;
   #wakeProducer: (() => void) | undefined;
 
-  constructor(onDrop: () => void) {
+  constructor(onDrop: () => void, release: ((chunk: Buffer) => void) | undefined) {
     this.#onDrop = onDrop;
+    this.#release = release;
+  }
+
+  release(chunk: Buffer): void {
+    this.#release?.(chunk);
   }
 
   /** Takes a chunk; the promise, when there is one, asks the producer to wait until there is room. */

@@ -89,6 +89,10 @@ class HandedBytes implements ByteStream {
     turn.begin();
   }
 
+  release(chunk: Buffer): void {
+    this.#input.release?.(chunk);
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, undefined> {
     this.#turn.over();
     try {

@@ -1,10 +1,14 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { BlockPool } from '../../bytes/block-pool.ts';
 import { BLOCK_BYTES, type ByteStream } from '../../bytes/stream.ts';
 import { BackupError, toBackupError } from '../../errors.ts';
 import type { SqliteChild } from './child.ts';
 import { readHeader } from './header.ts';
 import { type ReadyReply, RING_SLOTS } from './protocol.ts';
+
+/** Blocks that were given back and are kept for the next ones. */
+const KEPT_BLOCKS = 8;
 
 /** The bytes of one dump, taken from the child's file in blocks, once. */
 export class Delivery implements ByteStream {
@@ -15,6 +19,7 @@ export class Delivery implements ByteStream {
   readonly #handle: FileHandle;
   readonly #subject: string;
   readonly #blocks: AsyncGenerator<Buffer, void>;
+  readonly #pool = new BlockPool(BLOCK_BYTES, KEPT_BLOCKS);
   #settle: { resolve: () => void; reject: (error: BackupError) => void } = { resolve() {}, reject() {} };
   #started = false;
 
@@ -53,6 +58,10 @@ export class Delivery implements ByteStream {
     };
   }
 
+  release(chunk: Buffer): void {
+    this.#pool.release(chunk);
+  }
+
   /** Closes the file; the stream has ended or will not be read. */
   async close(): Promise<void> {
     await this.#handle.close();
@@ -84,7 +93,7 @@ export class Delivery implements ByteStream {
 
   async #readBlock(number: number, total: number): Promise<Buffer> {
     const start = number * BLOCK_BYTES;
-    const block = Buffer.allocUnsafeSlow(Math.min(BLOCK_BYTES, total - start));
+    const block = this.#pool.take().subarray(0, Math.min(BLOCK_BYTES, total - start));
     const ring = this.#ready.layout === 'ring';
     if (ring) await this.#child.hasBlocks(number + 1);
     const position = ring ? (number % RING_SLOTS) * BLOCK_BYTES : start;
