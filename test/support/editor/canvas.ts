@@ -43,14 +43,19 @@ export class Canvas {
     return new CanvasNode(this.#page, id);
   }
 
-  /** The node with this text on it. */
+  /** The node with this text on it; an inject node with a schedule has an arrow behind it. */
   async labelled(label: string): Promise<CanvasNode> {
     const group = this.chart.locator('g.red-ui-flow-node-group', {
-      has: this.#page.locator('.red-ui-flow-node-label-text', { hasText: new RegExp(`^${label}$`) }),
+      has: this.#page.locator('.red-ui-flow-node-label-text', { hasText: new RegExp(`^${label}(\\s↻)?$`) }),
     });
     const id = await group.getAttribute('id');
     assert.ok(id, `No node is labelled ${label}`);
     return this.node(id);
+  }
+
+  /** The status texts that are in sight. */
+  async statuses(): Promise<string[]> {
+    return this.chart.locator('.red-ui-flow-node-status-label:visible').allTextContents();
   }
 
   /** Ids of all nodes of the flow. */

@@ -1,4 +1,4 @@
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page, WebSocket } from 'playwright-core';
 import { until } from '../until.ts';
 import { Canvas } from './canvas.ts';
 import { ExportDialog, ImportDialog } from './flow-dialogs.ts';
@@ -31,11 +31,14 @@ export class Editor {
   /** Everything that went wrong so far: errors in the console, failed requests. */
   readonly problems: string[];
   readonly #context: BrowserContext;
+  /** Over which the server tells the editor what happens. */
+  #socket: WebSocket | undefined;
 
   private constructor(context: BrowserContext, page: Page) {
     this.#context = context;
     this.page = page;
     this.problems = watchProblems(page);
+    page.on('websocket', (socket) => (this.#socket = socket));
     this.canvas = new Canvas(page);
     this.sidebar = new Sidebar(page);
   }
@@ -87,9 +90,15 @@ export class Editor {
     }
   }
 
-  /** Presses Deploy, and waits until it is done. */
+  /** Presses Deploy, and waits until the flows have started. */
   async deploy(): Promise<void> {
-    await this.page.locator('#red-ui-header-button-deploy').click();
+    // The answer to the editor comes before the flows have started; this comes when they have.
+    const started = this.#socket?.waitForEvent('framereceived', {
+      predicate: ({ payload }) => payload.includes('notification/runtime-deploy'),
+      timeout: AT_ONCE_MS,
+    });
+    const button = this.page.locator('#red-ui-header-button-deploy');
+    await Promise.all([started, button.click()]);
     await this.page.locator('#red-ui-header-button-deploy.disabled').waitFor();
   }
 

@@ -29,15 +29,16 @@ export class ImportDialog {
     return (await names.allInnerTexts()).map((name) => name.trim());
   }
 
-  /** Imports one example into a new flow. */
+  /** Imports one example, which brings a flow of its own, and goes to that flow. */
   async choose(name: string): Promise<void> {
     await this.#entry(name).click();
-    await this.#page.locator(`${PREFIX}-import-opt-new`).click();
     const tabs = this.#page.locator('#red-ui-workspace-tabs > li.red-ui-tab');
     const before = await tabs.count();
     await this.#page.locator(`${PREFIX}-ok`).click();
     await this.#page.locator(`${PREFIX}-ok`).waitFor({ state: 'hidden' });
     await until(async () => (await tabs.count()) === before + 1);
+    await tabs.last().click();
+    await this.#page.locator('#red-ui-workspace-chart g.red-ui-flow-node-group').first().waitFor();
   }
 
   async cancel(): Promise<void> {

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { ROOT } from '../../build/sources.ts';
+import { nodeSchemas } from '../../nodes/schemas.ts';
+import { compareDatabases, createDatabase } from '../fixtures/sqlite-database.ts';
+import { editorSuite } from '../support/editor/suite.ts';
+import { until } from '../support/until.ts';
+
+const RUN_WITHIN_MS = 60_000;
+const NAMES = readdirSync(join(ROOT, 'flows'))
+  .filter((file) => file.endsWith('.json'))
+  .map((file) => file.replace('.json', ''))
+  .sort();
+
+interface TemplateNode {
+  readonly id: string;
+  readonly type: string;
+  readonly z?: string;
+  readonly name?: string;
+  readonly url?: string;
+  readonly wires?: readonly (readonly string[])[];
+}
+
+describe('The templates of Import ▸ Examples, with their variables set', function () {
+  this.timeout(120_000);
+  const suite = editorSuite(async (folder) => {
+    const file = (name: string) => join(folder, name);
+    createDatabase(file('app.sqlite'), { megabytes: 1 });
+    createDatabase(file('users.sqlite'), { megabytes: 1, seed: 2, journalMode: 'delete' });
+    return {
+      environment: {
+        APP_DATABASE: file('app.sqlite'),
+        APP_DATABASE_2: file('users.sqlite'),
+        BACKUP_DIR: file('disk'),
+        BACKUP_DIR_2: file('other-disk'),
+        RESTORE_TO: file('restored.sqlite'),
+        DBACKUP_MASTER_KEY: 'a master key of the tests',
+        AGE_RECIPIENT: await identityToRecipient(await generateX25519Identity()),
+      },
+    };
+  });
+  afterEach(() => assert.deepEqual(suite.editor.problems, []));
+
+  it('are all listed', async () => {
+    const dialog = await suite.editor.importDialog();
+    assert.deepEqual(await dialog.examples(), NAMES);
+    await dialog.cancel();
+  });
+
+  for (const name of NAMES) {
+    it(`${name} is valid, and does what it is for`, async () => {
+      const { editor, server } = suite;
+      const { canvas } = editor;
+      const dialog = await editor.importDialog();
+      await dialog.choose(name);
+      const template = read(name);
+      const nodes = template.filter(({ z }) => z !== undefined);
+      await until(async () => (await canvas.ids()).length === nodes.length);
+      assert.deepEqual([await canvas.unknown(), await canvas.invalid()], [[], []]);
+      await editor.deploy();
+
+      const shown = new Set<string>();
+      for (const trigger of template.filter(isTrigger)) {
+        await start(trigger);
+        for (const id of reached(template, trigger.id)) shown.add(id);
+        await until(async () => {
+          const statuses = await canvas.statuses();
+          const failed = statuses.filter((text) => text.startsWith('✗'));
+          assert.deepEqual(failed, []);
+          return statuses.filter((text) => text.startsWith('✓')).length === shown.size;
+        }, RUN_WITHIN_MS);
+      }
+      assert.doesNotMatch(server.output, /\[error\]/);
+    });
+  }
+
+  it('07-restore-latest has restored the newest backup', async () => {
+    compareDatabases(join(suite.folder, 'app.sqlite'), join(suite.folder, 'restored.sqlite'));
+  });
+
+  /** What a person does to make the flow run. */
+  async function start({ type, name = '', url = '' }: TemplateNode): Promise<void> {
+    if (type === 'inject') return (await suite.editor.canvas.labelled(name)).press();
+    const answer = await fetch(`${suite.server.url}${url}`, { method: 'POST' });
+    assert.equal(answer.status, 202);
+    assert.match(((await answer.json()) as { runId: string }).runId, /^\w+$/);
+  }
+});
+
+function read(name: string): readonly TemplateNode[] {
+  return JSON.parse(readFileSync(join(ROOT, 'flows', `${name}.json`), 'utf8'));
+}
+
+function isTrigger({ type }: TemplateNode): boolean {
+  return type === 'inject' || type === 'http in';
+}
+
+/** Ids of the nodes behind that one which show a result. */
+function reached(template: readonly TemplateNode[], from: string): string[] {
+  const met = new Set([from]);
+  for (const id of met) {
+    for (const next of template.find((node) => node.id === id)?.wires?.flat() ?? []) met.add(next);
+  }
+  return [...met].filter((id) => {
+    const role = nodeSchemas[template.find((node) => node.id === id)?.type ?? '']?.role;
+    return role !== undefined && role !== 'transform';
+  });
+}
