@@ -4,9 +4,11 @@ import type { Locator, Page } from 'playwright-core';
 export class Sidebar {
   readonly help: Locator;
   readonly #messages: Locator;
+  readonly #clear: Locator;
 
   constructor(page: Page) {
     this.help = page.locator('.red-ui-help > .red-ui-help');
+    this.#clear = page.locator('#red-ui-sidebar-debug-clear');
     this.#messages = page.locator('.red-ui-debug-msg');
   }
 
@@ -15,12 +17,18 @@ export class Sidebar {
     return this.#messages;
   }
 
-  /** Waits for a message of the debug panel that says this, unfolded when it is an object. */
-  async debugMessage(from: string): Promise<Locator> {
-    const message = this.#messages.filter({ hasText: from }).last();
+  /** Waits for a message of that debug node, unfolds it, and gives it as text. */
+  async debugMessage(from: string): Promise<string> {
+    const message = this.#messages.filter({ hasText: `node: ${from}` }).last();
     await message.waitFor();
-    const folded = message.locator('.red-ui-debug-msg-object-header').first();
-    if (await message.locator('.red-ui-debug-msg-top-level.collapsed').isVisible()) await folded.click();
-    return message;
+    const folded = message.locator('.red-ui-debug-msg-element.collapsed > .red-ui-debug-msg-row').first();
+    if (await folded.isVisible()) await folded.click();
+    return message.innerText();
+  }
+
+  /** Forgets the messages of the debug panel. */
+  async clear(): Promise<void> {
+    await this.#clear.click();
+    await this.#messages.first().waitFor({ state: 'detached' });
   }
 }
