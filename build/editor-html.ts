@@ -1,7 +1,8 @@
-import type { AnyNode, NodeRole } from '../nodes/define-node.ts';
+import type { AnyNode } from '../nodes/define-node.ts';
 import type { EditorNodeDescription } from '../nodes/editor/node-description.ts';
 import type { FormField } from '../nodes/forms/form-description.ts';
 import { formOf } from '../nodes/forms/settings.ts';
+import type { NodeRole } from '../nodes/node-role.ts';
 
 /** One colour for each role, light enough for Node-RED's dark labels and strong enough for white icons. */
 export const ROLE_COLORS: Readonly<Record<NodeRole, string>> = {

@@ -4,13 +4,12 @@ import type { TransformStep } from '../lib/plan/recipe.ts';
 import type { FormAction } from './form-actions.ts';
 import type { SettingsSchema } from './forms/describe-form.ts';
 import type { SettingsSpec } from './forms/settings.ts';
+import type { NodeRole } from './node-role.ts';
 import type { BackupRuntime } from './runtime.ts';
 import type { Offer, ServiceKey } from './services.ts';
 
 /** One `.js`/`.html` pair of the package; each loads or fails on its own. */
 export type NodeSet = 'config' | 'sources' | 'transforms' | 'destinations' | 'restore';
-
-export type NodeRole = 'config' | 'source' | 'transform' | 'destination' | 'restore';
 
 /** What a node is, apart from what it does: all that the editor, the help and the runner's check need. */
 export interface NodeDescription<Schema extends SettingsSchema = SettingsSchema>

@@ -1,5 +1,5 @@
+import type { PlanningRun } from '../lib/engine/planning-run.ts';
 import { BackupError } from '../lib/errors.ts';
-import type { PlanningRun } from '../lib/plan/planning-run.ts';
 import { type Recipe, readRecipe } from '../lib/plan/recipe.ts';
 import type { BackupMessage, NodeContext } from './define-node.ts';
 

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { NodeAPI, NodeMessage } from 'node-red';
-import type { EngineEvents, RunNotice } from '../lib/engine/outcome.ts';
 import type { BackupError } from '../lib/errors.ts';
+import type { EngineEvents, RunNotice } from '../lib/runs/outcome.ts';
 
 type ReportApi = Pick<NodeAPI, 'nodes' | 'log'>;
 

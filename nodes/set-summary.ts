@@ -1,5 +1,5 @@
 import { isStored, type Manifest } from '../lib/backupset/manifest.ts';
-import type { CommittedSet } from '../lib/engine/outcome.ts';
+import type { CommittedSet } from '../lib/runs/outcome.ts';
 
 /** What a destination puts into `msg.payload`: small, plain, for people and later nodes. */
 export interface SetSummary {

@@ -1,7 +1,7 @@
 import { BackupError } from '../errors.ts';
-import type { SealedRun } from '../plan/planning-run.ts';
+import type { ArtifactOutcome, FinalState, RunResult } from '../runs/outcome.ts';
 import type { DestinationRun } from './destination-run.ts';
-import type { ArtifactOutcome, FinalState, RunResult } from './outcome.ts';
+import type { SealedRun } from './planning-run.ts';
 
 export interface RunFacts {
   readonly destinations: readonly DestinationRun[];

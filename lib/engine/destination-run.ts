@@ -3,9 +3,9 @@ import { isStored } from '../backupset/manifest.ts';
 import { jobFolder, joinPath } from '../backupset/names.ts';
 import { BackupError } from '../errors.ts';
 import type { DestinationBinding } from '../plan/bindings.ts';
-import type { Joined } from '../plan/planning-run.ts';
 import type { PathStep } from '../plan/recipe.ts';
-import type { CommittedSet } from './outcome.ts';
+import type { CommittedSet } from '../runs/outcome.ts';
+import type { Joined } from './planning-run.ts';
 import { SetFolder, type SetFolderContext } from './set-folder.ts';
 
 /** One destination's side of a run: what it holds so far, and whether it is still in. */

@@ -2,8 +2,8 @@ import { orAbort } from '../abort.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../errors.ts';
 import type { SourceBinding } from '../plan/bindings.ts';
 import type { SourcePlan } from '../plan/plan-tree.ts';
-import type { SealedRun } from '../plan/planning-run.ts';
 import type { DatabaseInfo } from '../sources/driver.ts';
+import type { SealedRun } from './planning-run.ts';
 
 /** One database that the run shall dump. */
 export interface DumpTask {

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { toBackupError } from '../errors.ts';
-import type { EngineEvents } from './outcome.ts';
+import type { EngineEvents } from '../runs/outcome.ts';
 
 type Listener = (this: EventEmitter<EngineEvents>, ...values: unknown[]) => unknown;
 

@@ -1,4 +1,4 @@
-import type { RunProgress } from './outcome.ts';
+import type { RunProgress } from '../runs/outcome.ts';
 
 /** Shortest time between two progress reports of a run, in ms. */
 const REPORT_EVERY_MS = 250;

@@ -4,7 +4,7 @@ import { completeSet } from '../backupset/writer.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../errors.ts';
 import type { SourceBinding } from '../plan/bindings.ts';
 import { livePart, type PlanBranch } from '../plan/plan-tree.ts';
-import type { SealedRun } from '../plan/planning-run.ts';
+import type { ArtifactOutcome, EngineEvents, RunNotice, RunResult } from '../runs/outcome.ts';
 import type { DumpProof } from '../sources/driver.ts';
 import { type Delivery, type Lost, passArtifact } from './artifact-pass.ts';
 import { concludeRun } from './conclusion.ts';
@@ -12,7 +12,7 @@ import { DestinationRun } from './destination-run.ts';
 import { type DumpTask, listDumpTasks } from './dump-tasks.ts';
 import { healDestination } from './heal.ts';
 import { OpenDump } from './open-dump.ts';
-import type { ArtifactOutcome, EngineEvents, RunNotice, RunResult } from './outcome.ts';
+import type { SealedRun } from './planning-run.ts';
 import { ProgressMeter } from './progress.ts';
 import {
   type ArtifactSubject,

@@ -1,11 +1,11 @@
 import type { FailedArtifact, Manifest, StoredArtifact } from '../backupset/manifest.ts';
 import type { BackupError } from '../errors.ts';
 import type { SourceBinding } from '../plan/bindings.ts';
-import type { SealedRun } from '../plan/planning-run.ts';
 import { PRODUCT } from '../product.ts';
 import type { Dump, DumpProof } from '../sources/driver.ts';
 import type { Delivery, PassResult } from './artifact-pass.ts';
 import type { DestinationRun } from './destination-run.ts';
+import type { SealedRun } from './planning-run.ts';
 
 /** Which database an entry of the manifest is about. */
 export interface ArtifactSubject {

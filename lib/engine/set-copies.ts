@@ -3,7 +3,7 @@ import { joinPath } from '../backupset/names.ts';
 import { type BackupSet, openBackupSet } from '../backupset/reader.ts';
 import { abortError, BackupError, throwIfAborted } from '../errors.ts';
 import type { DestinationBinding } from '../plan/bindings.ts';
-import type { CommittedSet } from './outcome.ts';
+import type { CommittedSet } from '../runs/outcome.ts';
 import { replicateSet } from './replicate.ts';
 import { SetFolder } from './set-folder.ts';
 

@@ -1,4 +1,4 @@
-import type { RunResult, RunState } from '../engine/outcome.ts';
+import type { RunResult, RunState } from './outcome.ts';
 
 /** Where runs are written down before they happen. The store implements it; a test may keep a list. */
 export interface RunJournal {

@@ -1,8 +1,8 @@
 import type { Kysely, Transaction } from 'kysely';
 import { isStored } from '../backupset/manifest.ts';
-import type { CommittedSet, RunResult, RunState } from '../engine/outcome.ts';
 import type { BackupError } from '../errors.ts';
 import type { RunJournal } from '../runs/journal.ts';
+import type { CommittedSet, RunResult, RunState } from '../runs/outcome.ts';
 import type { StoreSchema } from './schema.ts';
 import { storeError } from './store-error.ts';
 

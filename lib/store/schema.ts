@@ -1,6 +1,6 @@
 import type { Generated } from 'kysely';
-import type { RunState } from '../engine/outcome.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { RunState } from '../runs/outcome.ts';
 
 /** The store's tables. Times are ISO 8601 in UTC, sizes are bytes, flags are 0 or 1. */
 export interface StoreSchema {

@@ -1,46 +1,10 @@
-import { z } from 'zod';
 import { EMPTY_KEY_RING } from '../../lib/keys/keys.ts';
 import { Vault } from '../../lib/keys/vault.ts';
 import { defineNode, type NodeContext } from '../define-node.ts';
-import { nodeName } from '../forms/common-fields.ts';
 import { KEY, type KeyService, offer } from '../services.ts';
+import { type KeySettings, keySettings, type VaultKeySettings } from './key-settings.ts';
 import { requireMasterSecret, vaultPath } from './master-secret.ts';
 import { testKey } from './test-key.ts';
-
-const vaultKey = z.object({
-  name: nodeName,
-  kind: z.literal('vault').meta({ icon: 'fa-key' }),
-  keyName: z.string().default('main').meta({
-    icon: 'fa-tag',
-    placeholder: 'main',
-    pattern: String.raw`^[\p{L}\p{N}][\p{L}\p{N} ._\-]{0,63}$`,
-  }),
-  masterSecret: z.string().min(12).optional().meta({ icon: 'fa-lock', secret: true }),
-});
-
-const passphrase = z.object({
-  name: nodeName,
-  kind: z.literal('passphrase'),
-  passphrase: z.string().min(12).meta({ icon: 'fa-lock', secret: true }),
-});
-
-const age = z.object({
-  name: nodeName,
-  kind: z.literal('age'),
-  recipients: z
-    .array(z.string().regex(/^age1[0-9a-z]+$/))
-    .min(1)
-    .meta({ icon: 'fa-users', placeholder: 'age1…' }),
-  identity: z
-    .string()
-    .regex(/^(AGE-SECRET-KEY-|AGE-PLUGIN-)/)
-    .optional()
-    .meta({ icon: 'fa-user-secret', secret: true }),
-});
-
-const schema = z.discriminatedUnion('kind', [vaultKey, passphrase, age]);
-
-export type KeySettings = z.output<typeof schema>;
 
 /** A key for encrypting and opening backups. */
 export const keyNode = defineNode({
@@ -60,7 +24,7 @@ export const keyNode = defineNode({
       run: (settings: KeySettings, { dataDir }) => testKey(settings, vaultPath(dataDir)),
     },
   ],
-  schema,
+  schema: keySettings,
   setup: (context) => ({ offers: [offer(KEY, keyService(context))] }),
 });
 
@@ -85,7 +49,7 @@ function keyService(context: NodeContext<KeySettings>): KeyService {
   }
 }
 
-function vaultService(file: () => string, settings: z.output<typeof vaultKey>): KeyService {
+function vaultService(file: () => string, settings: VaultKeySettings): KeyService {
   let opened: Promise<Vault> | undefined;
   const vault = (open: (file: string, secret: string) => Promise<Vault>): Promise<Vault> => {
     // Deriving the master key takes a third of a second: once for each node. A failure is tried again.

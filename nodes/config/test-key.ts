@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { Vault } from '../../lib/keys/vault.ts';
 import { createEncrypt } from '../../lib/transforms/encrypt.ts';
 import type { ActionAnswer } from '../form-actions.ts';
-import type { KeySettings } from './key.ts';
+import type { KeySettings } from './key-settings.ts';
 import { requireMasterSecret } from './master-secret.ts';
 
 /** Tells whether this key could encrypt now. Makes nothing: a key of the vault is made at its first use. */

@@ -1,7 +1,7 @@
-import type { CommittedSet } from '../../lib/engine/outcome.ts';
 import { BackupError } from '../../lib/errors.ts';
 import type { DestinationBinding } from '../../lib/plan/bindings.ts';
 import type { Recipe, SetReference } from '../../lib/plan/recipe.ts';
+import type { CommittedSet } from '../../lib/runs/outcome.ts';
 import type { BackupMessage, Deliver, NodeContext } from '../define-node.ts';
 import { openedRun, requireRecipe } from '../message-recipe.ts';
 import { PLACE } from '../services.ts';

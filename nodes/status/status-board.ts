@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { NodeStatus } from 'node-red';
-import type { EngineEvents, RunProgress, RunResult } from '../../lib/engine/outcome.ts';
-import type { NodeRole } from '../define-node.ts';
+import type { EngineEvents, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
+import type { NodeRole } from '../node-role.ts';
 import {
   destinationProgress,
   destinationResult,

@@ -1,6 +1,6 @@
 import type { NodeStatus } from 'node-red';
-import type { CommittedSet, RunProgress, RunResult } from '../../lib/engine/outcome.ts';
 import type { BackupError } from '../../lib/errors.ts';
+import type { CommittedSet, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
 import { storedBytes } from '../set-summary.ts';
 import { formatBytes, formatTime } from './quantities.ts';
 

@@ -1,7 +1,7 @@
 import { orAbort } from '../../lib/abort.ts';
-import type { RunResult } from '../../lib/engine/outcome.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../../lib/errors.ts';
 import { chooseTrigger, flowTriggers, withoutSchedules } from '../../lib/plan/flow-triggers.ts';
+import type { RunResult } from '../../lib/runs/outcome.ts';
 import { backupNodeTypes } from '../../nodes/schemas.ts';
 import type { CommandBody, CommandContext } from '../command.ts';
 import { parseDuration } from '../duration.ts';

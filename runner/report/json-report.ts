@@ -1,8 +1,8 @@
 import type { EventEmitter } from 'node:events';
 import { isStored } from '../../lib/backupset/manifest.ts';
-import type { CommittedSet, EngineEvents, RunProgress, RunResult } from '../../lib/engine/outcome.ts';
 import type { BackupError } from '../../lib/errors.ts';
 import type { FlowProblem } from '../../lib/plan/flow-problem.ts';
+import type { CommittedSet, EngineEvents, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
 import { errorJson, type Output } from '../output.ts';
 import type { LogLine } from '../runtime.ts';
 import type { RunEnd, RunReport } from './run-report.ts';

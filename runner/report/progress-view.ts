@@ -1,5 +1,5 @@
 import { MultiBar, type SingleBar } from 'cli-progress';
-import type { RunProgress } from '../../lib/engine/outcome.ts';
+import type { RunProgress } from '../../lib/runs/outcome.ts';
 import { formatBytes } from '../../nodes/status/quantities.ts';
 import { formatDuration, printable } from '../format.ts';
 import type { Output } from '../output.ts';

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
-import type { EngineEvents, RunResult } from '../../lib/engine/outcome.ts';
 import type { BackupError } from '../../lib/errors.ts';
 import type { FlowProblem } from '../../lib/plan/flow-problem.ts';
+import type { EngineEvents, RunResult } from '../../lib/runs/outcome.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import type { NodeError } from '../node-reports.ts';
 import type { LogLine } from '../runtime.ts';

@@ -1,8 +1,8 @@
 import type { EventEmitter } from 'node:events';
 import { isStored } from '../../lib/backupset/manifest.ts';
-import type { DestinationOutcome, EngineEvents, RunProgress, RunResult } from '../../lib/engine/outcome.ts';
 import type { BackupError } from '../../lib/errors.ts';
 import type { FlowProblem } from '../../lib/plan/flow-problem.ts';
+import type { DestinationOutcome, EngineEvents, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
 import { formatBytes } from '../../nodes/status/quantities.ts';
 import { formatDuration, printable } from '../format.ts';
 import type { Output } from '../output.ts';

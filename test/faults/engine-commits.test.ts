@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { listBackupSets } from '../../lib/backupset/catalog.ts';
 import { BackupEngine } from '../../lib/engine/backup-engine.ts';
-import type { RunResult } from '../../lib/engine/outcome.ts';
 import { EMPTY_KEY_RING } from '../../lib/keys/keys.ts';
 import { verifySet } from '../../lib/restore/verify.ts';
+import type { RunResult } from '../../lib/runs/outcome.ts';
 import { createChecksum } from '../../lib/transforms/checksum.ts';
 import { createCompress } from '../../lib/transforms/compress.ts';
 import type { Transform } from '../../lib/transforms/transform.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { BackupEngine } from '../../lib/engine/backup-engine.ts';
-import type { RunResult } from '../../lib/engine/outcome.ts';
 import type { RunJournal } from '../../lib/runs/journal.ts';
+import type { RunResult } from '../../lib/runs/outcome.ts';
 import { planRun, runEngine, useLocalFolders } from '../support/engine-run.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 

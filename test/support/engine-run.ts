@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import type { DestinationDriver } from '../../lib/destinations/driver.ts';
 import { createLocalDestination } from '../../lib/destinations/local/local.ts';
 import { BackupEngine, type EngineOptions } from '../../lib/engine/backup-engine.ts';
-import type { CommittedSet, RunNotice, RunResult } from '../../lib/engine/outcome.ts';
+import type { PlanningRun } from '../../lib/engine/planning-run.ts';
 import type { TransformBinding } from '../../lib/plan/bindings.ts';
 import { extendRecipe } from '../../lib/plan/extend.ts';
-import type { PlanningRun } from '../../lib/plan/planning-run.ts';
 import type { Recipe, TransformStep } from '../../lib/plan/recipe.ts';
+import type { CommittedSet, RunNotice, RunResult } from '../../lib/runs/outcome.ts';
 import type { SourceDriver } from '../../lib/sources/driver.ts';
 import type { Transform } from '../../lib/transforms/transform.ts';
 

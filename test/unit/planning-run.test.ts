@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { DestinationDriver } from '../../lib/destinations/driver.ts';
 import { createLocalDestination } from '../../lib/destinations/local/local.ts';
+import { PlanningRun, type SealedRun } from '../../lib/engine/planning-run.ts';
 import { extendRecipe } from '../../lib/plan/extend.ts';
-import { PlanningRun, type SealedRun } from '../../lib/plan/planning-run.ts';
 import { type Recipe, readRecipe } from '../../lib/plan/recipe.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import type { EngineEvents, RunResult } from '../../lib/engine/outcome.ts';
 import { BackupError } from '../../lib/errors.ts';
+import type { EngineEvents, RunResult } from '../../lib/runs/outcome.ts';
 import { createOutput } from '../../runner/output.ts';
 import { JsonReport } from '../../runner/report/json-report.ts';
 import { ProgressLines } from '../../runner/report/progress-view.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import type { NodeStatus } from 'node-red';
-import type { EngineEvents, RunProgress, RunResult } from '../../lib/engine/outcome.ts';
 import { BackupError } from '../../lib/errors.ts';
+import type { EngineEvents, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
 import { formatBytes, formatTime } from '../../nodes/status/quantities.ts';
 import { StatusBoard } from '../../nodes/status/status-board.ts';
 import { until } from '../support/until.ts';

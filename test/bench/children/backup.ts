@@ -1,8 +1,8 @@
 import { createLocalDestination } from '../../../lib/destinations/local/local.ts';
 import { BackupEngine } from '../../../lib/engine/backup-engine.ts';
-import type { RunResult } from '../../../lib/engine/outcome.ts';
 import { extendRecipe } from '../../../lib/plan/extend.ts';
 import type { Recipe } from '../../../lib/plan/recipe.ts';
+import type { RunResult } from '../../../lib/runs/outcome.ts';
 import type { SourceDriver } from '../../../lib/sources/driver.ts';
 import { createSqliteSource } from '../../../lib/sources/sqlite/sqlite-source.ts';
 import { createCompress } from '../../../lib/transforms/compress.ts';

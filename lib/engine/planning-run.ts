@@ -1,8 +1,8 @@
-import type { CommittedSet } from '../engine/outcome.ts';
 import { BackupError } from '../errors.ts';
-import type { DestinationBinding, SourceBinding, TransformBinding } from './bindings.ts';
-import { buildPlan, type SourcePlan } from './plan-tree.ts';
-import type { PathStep, Recipe, SourceStep } from './recipe.ts';
+import type { DestinationBinding, SourceBinding, TransformBinding } from '../plan/bindings.ts';
+import { buildPlan, type SourcePlan } from '../plan/plan-tree.ts';
+import type { PathStep, Recipe, SourceStep } from '../plan/recipe.ts';
+import type { CommittedSet } from '../runs/outcome.ts';
 
 /** A destination that waits for the run, with the recipe that reached it. */
 export interface Joined {

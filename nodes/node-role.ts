@@ -1,0 +1,2 @@
+/** What a node is in a flow: its colour, its status texts and its place in the plan follow from it. */
+export type NodeRole = 'config' | 'source' | 'transform' | 'destination' | 'restore';
