@@ -12,6 +12,12 @@ type Settings = Pick<Parameters<typeof createSqliteSource>[0], 'method' | 'pages
 describeSource(sqliteFixture('sqlite in WAL mode', 'wal', {}));
 describeSource(sqliteFixture('sqlite in WAL mode by online backup', 'wal', { method: 'backup' }));
 describeSource(sqliteFixture('sqlite with a rollback journal', 'delete', { pagesPerStep: 200 }));
+describeSource(
+  sqliteFixture('sqlite with a rollback journal by online backup', 'delete', {
+    method: 'backup',
+    pagesPerStep: 200,
+  }),
+);
 
 function sqliteFixture(name: string, journalMode: 'wal' | 'delete', settings: Settings): SourceFixture {
   return { name, open: () => openFixture(journalMode, settings) };

@@ -153,7 +153,7 @@ describe('a SQLite dump that goes wrong', function () {
       try {
         const path = folder.database('shop.db', { megabytes: 40, journalMode: 'delete' });
         const spoolDirectory = disk.path;
-        const starting = startDump(folder, path, { pagesPerStep: 20, spoolDirectory });
+        const starting = startDump(folder, path, { method: 'backup', pagesPerStep: 20, spoolDirectory });
         starting.catch(() => {});
         await until(async () => await hasGrown(spoolDirectory));
         await fill(spoolDirectory);

@@ -16,6 +16,13 @@ export function sqliteFailure(thrown: unknown, file: string): BackupError {
 }
 
 function explain(code: string): [failure: ErrorCode, explanation: string, transient: boolean] {
+  if (code === 'SQLITE_READONLY_ROLLBACK') {
+    return [
+      'permission',
+      'has the journal of a program that crashed, and rolling it back needs write access',
+      true,
+    ];
+  }
   const primary = /^SQLITE_[A-Z]+/.exec(code)?.[0] ?? code;
   switch (primary) {
     case 'SQLITE_BUSY':

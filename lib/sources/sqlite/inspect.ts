@@ -71,12 +71,13 @@ function checkTable(
 function problemsOf(connection: Connection, check: InspectOptions['check'], table?: string): string[] {
   const argument = table === undefined ? String(MAX_PROBLEMS) : quoteName(table);
   const answers = connection.prepare<[], string>(`PRAGMA ${check}(${argument})`).pluck().all();
-  return answers.filter((answer) => answer !== 'ok');
+  const lines = answers.flatMap((answer) => answer.split('\n'));
+  return lines.filter((line) => line !== 'ok' && !line.startsWith('***'));
 }
 
 function requireNoProblem(problems: readonly string[], file: string, check: string): void {
   if (problems.length === 0) return;
-  const named = problems.slice(0, NAMED_PROBLEMS).join('; ').replaceAll('\n', ' ');
+  const named = problems.slice(0, NAMED_PROBLEMS).join('; ');
   const more = problems.length > NAMED_PROBLEMS ? '; and more' : '';
   throw new BackupError('corrupt', `${file} is damaged, ${check} found: ${named}${more}`);
 }

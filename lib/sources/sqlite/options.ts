@@ -12,13 +12,13 @@ export const sqliteOptions = z.object({
   method: z.enum(['auto', 'backup']).default('auto').meta({
     title: 'Method',
     description:
-      'auto: a database in WAL mode is streamed straight from its files under a read transaction, every other one is copied with the online backup interface. backup: always copy with the online backup interface.',
+      "auto: a database in WAL mode is streamed straight from its files, any other one is copied to the spool folder first. backup: always copy with SQLite's online backup interface, which is slower.",
     control: 'select',
   }),
   spoolDirectory: z.string().trim().default('').meta({
     title: 'Spool folder',
     description:
-      "Folder for the temporary copy that the online backup writes, as large as the database. Empty: the system's folder for temporary files.",
+      "Folder for the temporary copy of a database that is not in WAL mode, which is as large as the database. Empty: the system's folder for temporary files.",
     control: 'text',
   }),
   pagesPerStep: z.number().int().min(1).max(1_000_000).default(4096).meta({

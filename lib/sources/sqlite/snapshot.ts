@@ -1,7 +1,7 @@
-import { readdirSync, readlinkSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { beginReading, type Connection, fileOf, pragmaNumber, pragmaText } from './connection.ts';
-import { pause } from './lock-wait.ts';
+import { openDescriptors } from './descriptors.ts';
+import { pause, retryWhileLocked } from './lock-wait.ts';
 import { readIndexHeader, readWalPages, type WalIndexHeader } from './wal.ts';
 
 /** A busy writer commits between our two looks at the index; after this many tries another road is taken. */
@@ -40,16 +40,15 @@ export interface Snapshot {
  *   begin anew and is not needed.
  * @returns undefined when the files cannot be read this way; the online backup can do it
  */
-export function holdSnapshot(connection: Connection): Snapshot | undefined {
-  if (process.platform !== 'linux' || endianness() !== 'LE') return undefined;
-  if (pragmaText(connection, 'journal_mode') !== 'wal') return undefined;
+export function holdSnapshot(connection: Connection, busyTimeoutMs: number): Snapshot | undefined {
+  if (endianness() !== 'LE' || pragmaText(connection, 'journal_mode') !== 'wal') return undefined;
   const file = fileOf(connection);
-  const descriptors = openFiles();
+  const descriptors = openDescriptors();
   const main = descriptors.get(file);
   const wal = descriptors.get(`${file}-wal`);
   const shm = descriptors.get(`${file}-shm`);
   if (main === undefined || wal === undefined || shm === undefined) return undefined;
-  const index = beginAtKnownState(connection, shm);
+  const index = beginAtKnownState(connection, shm, busyTimeoutMs);
   return index === undefined ? undefined : describe(connection, main, wal, index);
 }
 
@@ -68,27 +67,18 @@ function describe(
   return { pageSize, pages, main, wal, log: { salts: Uint8Array.from(index.salts), ...found } };
 }
 
-function beginAtKnownState(connection: Connection, shm: number): WalIndexHeader | undefined {
+function beginAtKnownState(
+  connection: Connection,
+  shm: number,
+  busyTimeoutMs: number,
+): WalIndexHeader | undefined {
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     connection.exec('ROLLBACK');
     const before = readIndexHeader(shm);
-    beginReading(connection);
+    retryWhileLocked(() => beginReading(connection), busyTimeoutMs);
     const after = readIndexHeader(shm);
     if (before !== undefined && after?.bytes.equals(before.bytes)) return after;
     if (tries > 10) pause(Math.random() * 5);
   }
   return undefined;
-}
-
-/** The regular files that this process has open, by path. */
-function openFiles(): Map<string, number> {
-  const files = new Map<string, number>();
-  for (const name of readdirSync('/proc/self/fd')) {
-    try {
-      files.set(readlinkSync(`/proc/self/fd/${name}`), Number(name));
-    } catch {
-      // The descriptor that listed the folder is closed by now.
-    }
-  }
-  return files;
 }

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { BackupError, toBackupError } from '../../errors.ts';
 import { type Connection, openSource, pragmaNumber, pragmaText, sqliteVersion } from './connection.ts';
+import { copyInTurns } from './copy-in-turns.ts';
 import { sqliteFailure } from './failures.ts';
 import { inspect } from './inspect.ts';
 import { lockForReplacing } from './lock.ts';
@@ -37,10 +38,14 @@ async function serve(port: MessagePort, request: SqliteRequest): Promise<void> {
   try {
     await perform(port, request, reply);
   } catch (error) {
-    const { code, message, transient } = toBackupError(error);
+    const { code, message, transient } = failureOf(error, request);
     reply({ type: 'failed', code, message, transient });
   }
   port.close();
+}
+
+function failureOf(error: unknown, request: SqliteRequest): BackupError {
+  return 'file' in request ? sqliteFailure(error, request.file) : toBackupError(error);
 }
 
 async function perform(port: MessagePort, request: SqliteRequest, reply: Reply): Promise<void> {
@@ -51,7 +56,10 @@ async function perform(port: MessagePort, request: SqliteRequest, reply: Reply):
     }
     case 'verify': {
       const { connection } = openSource(request.file, 0);
-      const inspection = inspectAs(connection, request.file, 'integrity_check', true);
+      const inspection = inspect(connection, request.file, {
+        check: 'integrity_check',
+        countRows: true,
+      });
       connection.close();
       return reply({ type: 'checked', inspection, spooled: false });
     }
@@ -78,7 +86,8 @@ function probe(file: string, busyTimeoutMs: number): ProbedFile {
 
 async function dump(port: MessagePort, request: DumpRequest, reply: Reply): Promise<void> {
   const source = openSource(request.file, request.busyTimeoutMs);
-  const snapshot = request.method === 'auto' ? holdSnapshot(source.connection) : undefined;
+  const snapshot =
+    request.method === 'auto' ? holdSnapshot(source.connection, request.busyTimeoutMs) : undefined;
   const warnings = [...source.warnings];
   if (snapshot === undefined && request.method === 'auto' && isWal(source.connection)) {
     warnings.push(`${request.file} could not be streamed from its own files, so a temporary copy was made`);
@@ -91,7 +100,10 @@ async function dump(port: MessagePort, request: DumpRequest, reply: Reply): Prom
     version: sqliteVersion(),
     from: snapshot ? { snapshot } : { spool: connection.name },
   });
-  const inspection = inspectAs(connection, request.file, 'quick_check', request.countRows);
+  const inspection = inspect(connection, request.file, {
+    check: 'quick_check',
+    countRows: request.countRows,
+  });
   reply({
     type: 'checked',
     inspection: { ...inspection, warnings: [...warnings, ...inspection.warnings] },
@@ -108,8 +120,7 @@ async function copyToSpool(source: Connection, request: DumpRequest): Promise<Co
     createSpoolFolder(spoolFolder);
     requireSpace(spoolFolder, sizeOf(source));
     const spool = join(spoolFolder, 'spool.sqlite');
-    writeFileSync(spool, '', { flag: 'wx', mode: 0o600 });
-    await backUpOnline(source, spool, request.pagesPerStep, request.busyTimeoutMs);
+    await copyTo(spool, source, request);
     source.close();
     return openSource(spool, 0).connection;
   } catch (error) {
@@ -118,24 +129,25 @@ async function copyToSpool(source: Connection, request: DumpRequest): Promise<Co
     throw new BackupError(
       'no-space',
       `The spool folder ${dirname(spoolFolder)} ran full while ${file} was copied`,
-      {
-        cause: error,
-      },
+      { cause: error },
     );
   }
 }
 
-function inspectAs(
-  connection: Connection,
-  file: string,
-  check: 'quick_check' | 'integrity_check',
-  countRows: boolean,
-): ReturnType<typeof inspect> {
+async function copyTo(spool: string, source: Connection, request: DumpRequest): Promise<void> {
+  const { method, pagesPerStep, busyTimeoutMs, spoolFolder } = request;
+  const descriptor = openSync(spool, 'wx', 0o600);
   try {
-    return inspect(connection, file, { check, countRows });
-  } catch (error) {
-    throw sqliteFailure(error, file);
+    if (method === 'auto' && !isWal(source)) {
+      const target = { descriptor, folder: spoolFolder };
+      if (copyInTurns(source, target, pagesPerStep, busyTimeoutMs)) return;
+      ftruncateSync(descriptor, 0);
+    }
+  } finally {
+    // Before SQLite opens it: closing a descriptor would drop its locks.
+    closeSync(descriptor);
   }
+  await backUpOnline(source, spool, pagesPerStep, busyTimeoutMs);
 }
 
 function sizeOf(connection: Connection): number {
