@@ -69,8 +69,8 @@ describe('The forms of the nodes', function () {
   this.timeout(60_000);
   const suite = editorSuite(() => ({ flow: sampleFlow() }));
   afterEach(async () => {
-    await suite.editor?.closeForms();
-    assert.deepEqual(suite.editor?.problems, []);
+    await suite.editor.closeForms();
+    assert.deepEqual(suite.editor.problems, []);
   });
 
   it('take the examples that they give', async () => {

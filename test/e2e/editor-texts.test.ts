@@ -14,31 +14,38 @@ import type { AnyNode } from '../../nodes/define-node.ts';
 import { formOf } from '../../nodes/forms/settings.ts';
 import { allNodes } from '../../nodes/schemas.ts';
 import { Editor } from '../support/editor/editor.ts';
+import { assertLegible } from '../support/editor/legibility.ts';
 import type { NodeForm } from '../support/editor/node-form.ts';
 import { sampleFlow } from '../support/editor/sample-flow.ts';
 import { withSampleForm } from '../support/editor/sample-form.ts';
 import { editorSuite } from '../support/editor/suite.ts';
 
+/** Everything that our forms say; what buttons look like is Node-RED's. */
+const TEXTS =
+  '.dbackup-form :is(label, select, input, summary, .dbackup-hint, .dbackup-unit, .dbackup-result > *)';
+/** Each language in a theme of its own, so that both themes are looked at. */
+const THEMES = { 'en-US': 'light', de: 'dark' } as const;
 /** What stands in place of a text whose key is in no catalogue. */
 const RAW_KEY = /\b(dbackup-[a-z-]+|form|problem|status|palette)\.[a-z]\w*/;
 
-const palette = allNodes.filter(({ role }) => role !== 'config');
+const inPalette = allNodes.filter(({ role }) => role !== 'config');
 
 describe('The texts of the nodes in the editor', function () {
   this.timeout(60_000);
   const suite = editorSuite(() => ({ flow: sampleFlow() }));
 
   for (const language of LANGUAGES) {
-    describe(`in ${language}`, () => {
+    const theme = THEMES[language];
+    describe(`in ${language}, in the ${theme} theme`, () => {
       let editor: Editor;
       before(async () => {
-        editor = await Editor.open(suite.browser, suite.server.url, { language });
+        editor = await Editor.open(suite.browser, suite.server.url, { language, theme });
       });
       after(() => editor?.close());
       afterEach(() => assert.deepEqual(editor.problems, []));
 
       it('name the group of the palette and the nodes in it', async () => {
-        const labels = palette.map(({ type, set }) =>
+        const labels = inPalette.map(({ type, set }) =>
           findText(mergedCatalogue(language, set), `${type}.label`),
         );
         assert.deepEqual(await editor.paletteLabels('backup'), labels);
@@ -47,14 +54,12 @@ describe('The texts of the nodes in the editor', function () {
       });
 
       for (const node of allNodes) {
-        it(`label and explain every field of ${node.type}`, async () => {
-          await withSampleForm(editor, node, (form) => assertTexts(form, node, language));
-        });
-      }
-
-      for (const node of palette) {
-        it(`help with ${node.type} beside the canvas`, async () => {
+        it(`label and explain every field of ${node.type}, legibly, and help with it`, async () => {
           await withSampleForm(editor, node, async (form) => {
+            await assertTexts(form, node, language);
+            for (const { name } of node.actions ?? []) await form.ask(name);
+            await assertLegible(form.tray.locator(TEXTS));
+            if (node.role === 'config') return;
             await form.showHelp();
             await assertHelp(editor, node, language);
           });

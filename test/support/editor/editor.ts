@@ -79,7 +79,7 @@ export class Editor {
     await this.#ready();
   }
 
-  /** Closes the forms that a failed test left open. */
+  /** Cancels the forms that are open. */
   async closeForms(): Promise<void> {
     for (const id of ['node-config-dialog-cancel', 'node-dialog-cancel']) {
       const cancel = this.page.locator(`#${id}`);

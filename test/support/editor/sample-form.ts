@@ -6,22 +6,19 @@ import type { Editor } from './editor.ts';
 import type { NodeForm } from './node-form.ts';
 import { sampleId } from './sample-flow.ts';
 
-/** Opens the form of a node of the sample flow, lets it be used, and closes it with "Cancel". */
+/** Opens the form of a node of the sample flow, lets it be used, and closes it without a change. */
 export async function withSampleForm(
-  { canvas }: Editor,
+  editor: Editor,
   node: AnyNode,
   use: (form: NodeForm) => Promise<void>,
 ): Promise<void> {
   const user = node.role === 'config' ? userOf(node) : { type: node.type, field: undefined };
-  const form = await canvas.node(sampleId(user.type)).open();
-  if (user.field === undefined) {
-    await use(form);
-  } else {
-    const config = await form.editConfig(user.field);
-    await use(config);
-    await config.cancel();
+  try {
+    const form = await editor.canvas.node(sampleId(user.type)).open();
+    await use(user.field === undefined ? form : await form.editConfig(user.field));
+  } finally {
+    await editor.closeForms();
   }
-  await form.cancel();
 }
 
 /** A node that refers to this config node in every variant, and the field that does. */
