@@ -1,5 +1,5 @@
 import type { NodeStatus } from 'node-red';
-import type { BackupError } from '../../lib/errors.ts';
+import { BackupError } from '../../lib/errors.ts';
 import type { CommittedSet, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
 import { storedBytes } from '../set-summary.ts';
 import { formatBytes, formatTime } from './quantities.ts';
@@ -76,9 +76,14 @@ export function byteProgress(done: number, total: number): NodeStatus {
 }
 
 export function failure(error: Error): NodeStatus {
-  const { message } = error;
-  const short = message.length > MAX_ERROR_LENGTH ? `${message.slice(0, MAX_ERROR_LENGTH - 1)}…` : message;
-  return { fill: 'red', shape: 'ring', text: `✗ ${short}` };
+  return { fill: 'red', shape: 'ring', text: `✗ ${shortened(error)}` };
+}
+
+/** Where there is no room for all of it, what happened is worth more than what it is about. */
+function shortened({ message, cause }: Error): string {
+  if (message.length <= MAX_ERROR_LENGTH) return message;
+  if (cause instanceof BackupError && message.endsWith(cause.message)) return shortened(cause);
+  return `${message.slice(0, MAX_ERROR_LENGTH - 1)}…`;
 }
 
 function partial(at: Date, failed: number, count: number, text: Translate): NodeStatus {
