@@ -14,6 +14,8 @@ export interface EditorOptions {
   readonly theme?: 'light' | 'dark';
   readonly width?: number;
   readonly height?: number;
+  /** Pixels of a picture for each pixel of the page. */
+  readonly scale?: number;
   /** For a Node-RED that lets nobody in without. */
   readonly signIn?: Person;
 }
@@ -44,8 +46,12 @@ export class Editor {
   }
 
   static async open(browser: Browser, url: string, options: EditorOptions = {}): Promise<Editor> {
-    const { language = 'en-US', theme = 'light', width = 1600, height = 900, signIn } = options;
-    const context = await browser.newContext({ viewport: { width, height }, locale: language });
+    const { language = 'en-US', theme = 'light', width = 1600, height = 900, scale = 1, signIn } = options;
+    const context = await browser.newContext({
+      viewport: { width, height },
+      deviceScaleFactor: scale,
+      locale: language,
+    });
     context.setDefaultTimeout(AT_ONCE_MS);
     // Where the editor keeps what a person chose in its settings.
     const choices = { 'editor-language': language, 'view-dark-theme': theme };
