@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { mkdirSync } from 'node:fs';
 import nodeModule from 'node:module';
-import { availableParallelism, homedir } from 'node:os';
-import { join } from 'node:path';
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
 
 // Nothing else may be imported before this: an older Node would fail at what it does not know.
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
@@ -10,9 +10,8 @@ if (major < 22 || (major === 22 && minor < 9)) {
   console.error(`dbackup: This is Node.js ${process.version}, DBackup needs 22.9 or newer: update it`);
   process.exit(3);
 }
-// One thread for each core compresses; read when the pool starts, which is at its first use.
-process.env.UV_THREADPOOL_SIZE ??= String(Math.max(4, availableParallelism()));
 keepCompiledCode();
+(await import('./tune-process.ts')).tuneProcess();
 const { main } = await import('./program.ts');
 await main(process.argv);
 
@@ -24,7 +23,8 @@ function keepCompiledCode(): void {
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
   const folder = join(cache, 'dbackup');
   // Made here, one by one: Node would try for ever below a home that does not exist on some file systems.
-  if ([cache, folder].every(makeFolder)) nodeModule.enableCompileCache(folder);
+  // Without a home the path is relative: the working directory may be anybody's.
+  if (isAbsolute(cache) && [cache, folder].every(makeFolder)) nodeModule.enableCompileCache(folder);
 }
 
 function makeFolder(path: string): boolean {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DigestTap } from '../bytes/digest.ts';
+import { passReleases } from '../bytes/release.ts';
 import type { ByteStream } from '../bytes/stream.ts';
 import { BackupError } from '../errors.ts';
 
@@ -23,7 +24,11 @@ export interface ExtentCheck {
  * is given up at the first byte too many, so that it cannot fill a disk.
  * @throws BackupError `incomplete` when bytes are missing, `corrupt` when there are more or others
  */
-export async function* exactly(
+export function exactly(input: ByteStream, check: ExtentCheck): ByteStream {
+  return passReleases(input, checked(input, check));
+}
+
+async function* checked(
   input: ByteStream,
   { expected, complaint, onBytes }: ExtentCheck,
 ): AsyncGenerator<Buffer, undefined> {

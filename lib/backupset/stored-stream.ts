@@ -1,3 +1,4 @@
+import type { ByteStream } from '../bytes/stream.ts';
 import type { DestinationDriver } from '../destinations/driver.ts';
 import { readSteadily } from '../destinations/steady-read.ts';
 import { exactly } from './extent.ts';
@@ -14,7 +15,7 @@ export function readStored(
   folder: string,
   artifact: StoredArtifact,
   options: { readonly signal: AbortSignal; readonly stallMs?: number },
-): AsyncGenerator<Buffer, undefined> {
+): ByteStream {
   const path = joinPath(folder, artifact.file);
   return exactly(readSteadily(driver, path, options), {
     expected: artifact.stored,

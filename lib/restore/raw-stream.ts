@@ -2,6 +2,8 @@ import { exactly } from '../backupset/extent.ts';
 import type { StoredArtifact } from '../backupset/manifest.ts';
 import type { BackupSet } from '../backupset/reader.ts';
 import { readStored } from '../backupset/stored-stream.ts';
+import { passReleases } from '../bytes/release.ts';
+import type { ByteStream } from '../bytes/stream.ts';
 import { errorAbout } from '../errors.ts';
 import type { KeyRing } from '../keys/keys.ts';
 import { undoSteps } from '../transforms/inverse.ts';
@@ -23,7 +25,7 @@ export interface RawRequest {
  * has before the stream has ended without an error.
  * @throws BackupError `incomplete`, `corrupt`, `wrong-key`, `missing-key`, `stalled`, or of the storage
  */
-export function readRaw(request: RawRequest): AsyncGenerator<Buffer, undefined> {
+export function readRaw(request: RawRequest): ByteStream {
   const { set, artifact } = request;
   return exactly(decode(request), {
     expected: artifact.raw,
@@ -33,7 +35,7 @@ export function readRaw(request: RawRequest): AsyncGenerator<Buffer, undefined> 
 }
 
 /** Undoes the steps. What they complain about is this file, which they do not know. */
-async function* decode(request: RawRequest): AsyncGenerator<Buffer, undefined> {
+function decode(request: RawRequest): ByteStream {
   const { set, artifact, keys, signal } = request;
   let ofStorage: unknown;
   async function* stored(): AsyncGenerator<Buffer, undefined> {
@@ -44,10 +46,14 @@ async function* decode(request: RawRequest): AsyncGenerator<Buffer, undefined> {
       throw error;
     }
   }
-  try {
-    yield* undoSteps(artifact.steps, stored(), { keys, signal });
-  } catch (error) {
-    if (error === ofStorage || signal.aborted) throw error;
-    throw errorAbout(`${artifact.file} of set ${set.path}`, error);
+  const undone = undoSteps(artifact.steps, stored(), { keys, signal });
+  async function* named(): AsyncGenerator<Buffer, undefined> {
+    try {
+      yield* undone;
+    } catch (error) {
+      if (error === ofStorage || signal.aborted) throw error;
+      throw errorAbout(`${artifact.file} of set ${set.path}`, error);
+    }
   }
+  return passReleases(undone, named());
 }

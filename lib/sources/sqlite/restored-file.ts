@@ -42,6 +42,7 @@ export class RestoredFile {
         if (bytes < HEADER_BYTES) chunk.copy(header, bytes);
         await this.#append(chunk, bytes);
         bytes += chunk.length;
+        raw.release?.(chunk);
       }
       requireWhole(header, bytes);
       await this.#sync();

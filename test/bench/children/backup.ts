@@ -8,6 +8,7 @@ import { createSqliteSource } from '../../../lib/sources/sqlite/sqlite-source.ts
 import { createCompress } from '../../../lib/transforms/compress.ts';
 import { createEncrypt } from '../../../lib/transforms/encrypt.ts';
 import type { Transform } from '../../../lib/transforms/transform.ts';
+import { tuneProcess } from '../../../runner/tune-process.ts';
 import { fileSource } from './file-source.ts';
 import { ENCRYPTION_KEY } from './key.ts';
 
@@ -15,6 +16,7 @@ import { ENCRYPTION_KEY } from './key.ts';
  * backup.ts <text|sqlite> <file> <plain|sealed> <folder> …: one run of the engine into one or more folders;
  * `sealed` is zstd -3 and AES-256-GCM.
  */
+tuneProcess();
 const [, , kind = '', file = '', stages = '', ...folders] = process.argv;
 
 const source = kind === 'sqlite' ? createSqliteSource({ files: [file] }) : fileSource(file);

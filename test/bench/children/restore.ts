@@ -1,9 +1,11 @@
 import { findArtifact, openBackupSet } from '../../../lib/backupset/reader.ts';
 import { createLocalDestination } from '../../../lib/destinations/local/local.ts';
 import { readRaw } from '../../../lib/restore/raw-stream.ts';
+import { tuneProcess } from '../../../runner/tune-process.ts';
 import { KEY_RING } from './key.ts';
 
 /* restore.ts <storage folder> <output folder>: verifies, decrypts, decompresses and writes the only set there. */
+tuneProcess();
 const [, , storage = '', output = ''] = process.argv;
 const { signal } = new AbortController();
 const driver = createLocalDestination({ root: storage });
