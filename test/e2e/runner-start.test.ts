@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { dbackup } from '../support/runner-process.ts';
@@ -27,6 +27,17 @@ describe('dbackup, starting', function () {
       assert.ok(existsSync(join(home, '.cache', 'dbackup')));
     } finally {
       await rm(home, { recursive: true, force: true });
+    }
+  });
+
+  it('does not take the working directory for a cache where there is no home', async () => {
+    const cwd = await mkdtemp(join(tmpdir(), 'dbackup-nowhere-'));
+    try {
+      const { code } = await dbackup(['--version'], { cwd, env: { HOME: '', XDG_CACHE_HOME: undefined } });
+      assert.equal(code, 0);
+      assert.deepEqual(await readdir(cwd), []);
+    } finally {
+      await rm(cwd, { recursive: true, force: true });
     }
   });
 });
