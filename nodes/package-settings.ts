@@ -2,8 +2,8 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { BackupError } from '../lib/errors.ts';
 
-/** `dbackup` in settings.js. */
-const packageSettings = z.strictObject({
+/** `dbackup` in settings.js: docs/runner.md lists it. */
+export const packageSettings = z.strictObject({
   /** Folder of the history and the key vault. */
   dataDir: z.string().min(1).optional(),
   /** How long a message of a run may stay inside one node before the run begins without it. */

@@ -58,7 +58,7 @@ async function flushed(stream: NodeJS.WriteStream): Promise<void> {
 type Runner = <Input>(body: CommandBody<Input>, input: Input) => Promise<void>;
 
 /** The command line. Each command's code is loaded when it is called: `--version` answers at once. */
-function createProgram(run: Runner): Command {
+export function createProgram(run: Runner): Command {
   const program = new Command('dbackup')
     .description('Database backups from Node-RED flows, without the editor')
     .version(PRODUCT.version)
