@@ -8,7 +8,7 @@ import { formatBytes, formatTime } from './quantities.ts';
 export type Translate = (key: string, values?: Readonly<Record<string, string | number>>) => string;
 
 /** Longest error text beside a node, in characters; the whole one is in the log and in the message. */
-const MAX_ERROR_LENGTH = 90;
+const MAX_ERROR_LENGTH = 60;
 
 /** What a source shows while its run goes on. */
 export function sourceProgress(progress: RunProgress, text: Translate): NodeStatus {

@@ -41,7 +41,7 @@ describe('A person whose restore, verification or backup fails', function () {
       await key.done();
     });
     await press('Restore now');
-    await shows('restore', /^✗ The file opens with vault key vk-\w+ version 1/, 'red');
+    await shows('restore', /^✗ The file opens with vault key vk-/, 'red');
     await saysError(/app\.sqlite\.zst\.dbk of set .*opens with vault key vk-\w+ version 1.*give/);
     assert.equal(existsSync(inFolder('restored.sqlite')), false);
   });
