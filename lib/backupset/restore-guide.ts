@@ -26,7 +26,7 @@ export function restoreGuide(manifest: Manifest): SetTextFile {
         ]
       : []),
     `## ${decoded.length > 0 ? 4 : 3}. Put the database back`,
-    ...new Set(stored.map(formatAdvice)),
+    ...loadingAdvice(stored),
   ];
   return { name: GUIDE_FILE, text: `${sections.join('\n\n')}\n` };
 }
@@ -68,16 +68,22 @@ function artifactSection(artifact: StoredArtifact): string {
   return [title, ...new Set(advice), shell(commands)].join('\n\n');
 }
 
-function formatAdvice(artifact: StoredArtifact): string {
-  if (artifact.format === 'sqlite3') {
-    return [
-      'A `.sqlite` file is the database itself. Stop the application, check the file, and copy it to its place;',
-      'remove a `-wal` and a `-shm` file of the old database that lie beside it.',
-      `\n${shell([`sqlite3 ${shellQuote(artifact.rawFile)} 'PRAGMA integrity_check'`])}`,
-    ].join('\n');
-  }
-  return `${artifact.rawFile} has the format ${artifact.format} of ${artifact.source} ${artifact.engineVersion}: load it with that engine's own tool.`;
+/** How what came out is put back, once for each kind of file. */
+function loadingAdvice(stored: readonly StoredArtifact[]): string[] {
+  const sqlite = stored.filter(({ format }) => format === 'sqlite3');
+  const others = stored.filter(({ format }) => format !== 'sqlite3');
+  const checks = sqlite.map(({ rawFile }) => `sqlite3 ${shellQuote(rawFile)} 'PRAGMA integrity_check'`);
+  return [
+    ...(sqlite.length > 0 ? [SQLITE_ADVICE, shell(checks)] : []),
+    ...others.map(
+      ({ rawFile, format, source, engineVersion }) =>
+        `${rawFile} has the format ${format} of ${source} ${engineVersion}: load it with that engine's own tool.`,
+    ),
+  ];
 }
+
+const SQLITE_ADVICE = `A \`.sqlite\` file is the database itself. Stop the application, check the file, and copy it to its place;
+remove a \`-wal\` and a \`-shm\` file of the old database that lie beside it.`;
 
 function shell(lines: readonly string[]): string {
   return ['```sh', ...lines, '```'].join('\n');
