@@ -247,6 +247,6 @@ function lostMessage(runId: string, { node }: LedgerEntry, deadlineMs: number): 
   const name = node.name ? `"${node.name}" (${node.type}, ${node.id})` : `${node.type} ${node.id}`;
   return (
     `Backup run ${runId} goes on without the message that node ${name} has held for ${deadlineMs / 1000} s: ` +
-    'the node does not report that it is done. If it is only slow, raise planningSeconds under dbackup in settings.js.'
+    'the node does not report that it is done. If it is only slow, raise planningSeconds under dbackup in settings.js, or --planning of the runner.'
   );
 }

@@ -1,7 +1,9 @@
 import { Console } from 'node:console';
 import { toBackupError } from '../lib/errors.ts';
 import type { FlowNode } from '../lib/plan/flow-file.ts';
+import type { PackageSettings } from '../nodes/package-settings.ts';
 import { type BackupRuntime, existingRuntime } from '../nodes/runtime.ts';
+import { parseDuration } from './duration.ts';
 import { startRuntime } from './embed.ts';
 import { EXIT, type ExitCode, startExitCodeOf } from './exit-codes.ts';
 import { dataDirectory, type FlowInput, type FlowOptions, readFlow, userDirectory } from './flow-input.ts';
@@ -11,7 +13,13 @@ import { NodeReports } from './node-reports.ts';
 import type { RunReport } from './report/run-report.ts';
 import type { EmbeddedRuntime, LogLine } from './runtime.ts';
 
-export interface SessionOptions extends FlowOptions {
+/** How a flow is run, for people. */
+export interface PaceOptions {
+  /** How long a node may hold a message of a run that has not begun: `2m`; 30 s without it. */
+  readonly planning?: string;
+}
+
+export interface SessionOptions extends FlowOptions, PaceOptions {
   readonly flow: string;
   /** Serve HTTP In nodes there. */
   readonly http?: { readonly host: string; readonly port: number };
@@ -43,11 +51,12 @@ export async function openSession(
 ): Promise<FlowSession | ExitCode> {
   let valid = false;
   try {
+    const settings = packageSettingsOf(options);
     const flow = await readFlow(options.flow, options, env);
     valid = await isValid(flow, options, report, env);
     if (!valid) return EXIT.usage;
     const nodes = options.prepare?.(flow) ?? flow.nodes;
-    return await start(flow, nodes, options, report, env);
+    return await start(flow, nodes, { ...options, settings }, report, env);
   } catch (thrown) {
     const error = toBackupError(thrown);
     report.failed(error);
@@ -70,7 +79,7 @@ async function isValid(
 async function start(
   flow: FlowInput,
   nodes: readonly FlowNode[],
-  options: SessionOptions,
+  options: SessionOptions & { readonly settings: PackageSettings },
   report: RunReport,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<FlowSession> {
@@ -88,6 +97,7 @@ async function start(
   const runtime = await startRuntime({
     flows: nodes,
     userDir,
+    settings: { dbackup: options.settings },
     logger,
     countMessages: once,
     // It was logged; a third-party node's slip must not end a backup.
@@ -107,6 +117,11 @@ async function start(
       stopListening?.();
     },
   };
+}
+
+/** What settings.js says to nodes in the editor. @throws BackupError `invalid-config` */
+function packageSettingsOf({ planning }: PaceOptions): PackageSettings {
+  return planning === undefined ? {} : { planningSeconds: parseDuration(planning) / 1000 };
 }
 
 /** A history that cannot be written would keep every run from starting: better to know it now. */

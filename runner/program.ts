@@ -208,6 +208,10 @@ function withData(command: Command): Command {
 
 function withReport(command: Command): Command {
   return command
+    .option(
+      '--planning <time>',
+      'how long a node may hold a message of a run that has not begun (default: 30s)',
+    )
     .addOption(new Option('--json', 'tell what happens as one JSON object per line on stdout'))
     .option('--quiet', 'say nothing unless something is wrong');
 }

@@ -7,13 +7,13 @@ import type { CommandBody, CommandContext } from '../command.ts';
 import { parseDuration } from '../duration.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import type { FlowInput, FlowOptions } from '../flow-input.ts';
-import { type FlowSession, openSession } from '../flow-session.ts';
+import { type FlowSession, openSession, type PaceOptions } from '../flow-session.ts';
 import type { NodeError } from '../node-reports.ts';
 import { createReport, type ReportOptions } from '../report/create-report.ts';
 import type { RunReport } from '../report/run-report.ts';
 import { exitCodeOfRun } from '../run-outcome.ts';
 
-export interface RunInput extends FlowOptions, ReportOptions {
+export interface RunInput extends FlowOptions, PaceOptions, ReportOptions {
   readonly flow: string;
   /** Id or name of the inject node that starts the backup. */
   readonly trigger?: string;

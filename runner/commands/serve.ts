@@ -3,10 +3,10 @@ import { abortError } from '../../lib/errors.ts';
 import type { CommandBody } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { FlowOptions } from '../flow-input.ts';
-import { openSession } from '../flow-session.ts';
+import { openSession, type PaceOptions } from '../flow-session.ts';
 import { createReport, type ReportOptions } from '../report/create-report.ts';
 
-export interface ServeInput extends FlowOptions, ReportOptions {
+export interface ServeInput extends FlowOptions, PaceOptions, ReportOptions {
   readonly flow: string;
   readonly host: string;
   readonly port: number;

@@ -250,6 +250,19 @@ describe('dbackup run', function () {
     assert.equal(setsIn(work.first).length, 1);
   });
 
+  it('goes on without a message that a node keeps, after the time that was given for it', async () => {
+    const func = 'if (msg.never) node.done();';
+    const keeper = { id: 'keeper', type: 'function', z: 'tab', x: 1, y: 1, func, outputs: 0, wires: [] };
+    const flow = work.flow({ settings: { src: { wires: [['zip', 'keeper']] } }, more: [keeper] });
+    const began = performance.now();
+    const { code, stderr } = await run(flow, '--planning', '1s');
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /goes on without the message that node function keeper has held for 1 s/);
+    assert.ok(performance.now() - began < 25_000, 'it did not wait for the usual 30 s');
+    assert.equal(setsIn(work.first).length, 1);
+    assert.equal((await run(flow, '--planning', 'soon')).code, 2);
+  });
+
   it('runs once, whatever schedule the inject node has', async () => {
     const { code, stdout } = await run(work.write('flow.json', scheduled(work)), '--json');
     assert.equal(code, 0);
