@@ -3,6 +3,7 @@ import type { EditorNodeDescription } from '../nodes/editor/node-description.ts'
 import type { FormField } from '../nodes/forms/form-description.ts';
 import { formOf } from '../nodes/forms/settings.ts';
 import type { NodeRole } from '../nodes/node-role.ts';
+import { findText, readCatalogue } from './sources.ts';
 
 /** One colour for each role, light enough for Node-RED's dark labels and strong enough for white icons. */
 export const ROLE_COLORS: Readonly<Record<NodeRole, string>> = {
@@ -105,7 +106,12 @@ function optionOf(key: string, option: string): string {
 }
 
 function unit(field: FormField): string {
-  return field.unit === undefined ? '' : `<span class="dbackup-unit">${attribute(field.unit)}</span>`;
+  if (field.unit === undefined) return '';
+  // Most units are the same in every language.
+  const isWord = findText(readCatalogue('en-US', 'common'), `form.units.${field.unit}`) !== undefined;
+  return isWord
+    ? `<span class="dbackup-unit" data-i18n="form.units.${field.unit}"></span>`
+    : `<span class="dbackup-unit">${attribute(field.unit)}</span>`;
 }
 
 function actionRow({ type }: AnyNode, name: string, icon: string): string {

@@ -2,7 +2,7 @@ import type { AnyNode } from '../nodes/define-node.ts';
 import type { FormField } from '../nodes/forms/form-description.ts';
 import { formOf } from '../nodes/forms/settings.ts';
 import { attribute } from './editor-html.ts';
-import { type Catalogue, textOf } from './sources.ts';
+import { type Catalogue, findText, textOf } from './sources.ts';
 
 /** Where the help of a node wants the list of its fields. */
 const PLACE = /<!-- fields of ([a-z-]+) -->/g;
@@ -31,5 +31,6 @@ export function fieldList(node: AnyNode, catalogue: Catalogue): string {
 /** What a field takes, in a few words. */
 export function kindOf(field: FormField, catalogue: Catalogue): string {
   const kind = textOf(catalogue, `form.kinds.${field.control}`);
-  return field.unit === undefined ? kind : `${kind}, ${field.unit}`;
+  if (field.unit === undefined) return kind;
+  return `${kind}, ${findText(catalogue, `form.units.${field.unit}`) ?? field.unit}`;
 }

@@ -11,6 +11,7 @@ import {
   readCatalogue,
 } from '../../build/sources.ts';
 import type { AnyNode } from '../../nodes/define-node.ts';
+import type { FormField } from '../../nodes/forms/form-description.ts';
 import { formOf } from '../../nodes/forms/settings.ts';
 import { allNodes } from '../../nodes/schemas.ts';
 import { Editor } from '../support/editor/editor.ts';
@@ -82,8 +83,8 @@ async function assertTexts(form: NodeForm, node: AnyNode, language: Language): P
     for (const field of fields) {
       assert.equal(await form.row(field.name).isVisible(), has(field), `${variant}: ${field.name}`);
     }
-    for (const { name, options } of fields.filter(has)) {
-      await assertFieldTexts(form, { key: `${node.type}.${name}`, name, options }, catalogue);
+    for (const field of fields.filter(has)) {
+      await assertFieldTexts(form, { ...field, key: `${node.type}.${field.name}` }, catalogue);
     }
     assert.doesNotMatch(await form.tray.innerText(), RAW_KEY);
   }
@@ -93,9 +94,14 @@ async function assertTexts(form: NodeForm, node: AnyNode, language: Language): P
   }
 }
 
+interface FieldTexts extends Pick<FormField, 'name' | 'options' | 'unit'> {
+  /** Where the catalogue has its texts. */
+  readonly key: string;
+}
+
 async function assertFieldTexts(
   form: NodeForm,
-  { key, name, options }: { key: string; name: string; options: readonly string[] },
+  { key, name, options, unit }: FieldTexts,
   catalogue: Catalogue,
 ): Promise<void> {
   const row = form.row(name);
@@ -103,6 +109,10 @@ async function assertFieldTexts(
   // What a name is needs no words.
   if (name !== 'name') {
     assert.equal(await row.locator('.dbackup-hint').innerText(), findText(catalogue, `${key}.hint`));
+  }
+  if (unit !== undefined) {
+    const word = findText(catalogue, `form.units.${unit}`);
+    assert.equal(await row.locator('.dbackup-unit').innerText(), word ?? unit);
   }
   if (options.length === 0) return;
   assert.deepEqual(
