@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import Database from 'better-sqlite3';
+import { freePort } from '../support/free-port.ts';
 import { until } from '../support/until.ts';
 
 const run = promisify(execFile);
@@ -151,14 +152,4 @@ async function exitCode([program = '', ...args]: string[]): Promise<number> {
   const child = spawn(program, args, { stdio: 'ignore' });
   const [code] = (await once(child, 'exit')) as [number | null];
   return code ?? -1;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
