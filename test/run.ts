@@ -15,6 +15,9 @@ import { sum, summary, type Tally, withoutSkips } from './runner/result.ts';
 /** Tests of the product as it is shipped: they run what is in `dist/`. */
 const USES_BUILD = /e2e|faults[\\/]runner-/;
 
+/** Tests that what runs beside them can disturb. */
+const SHARES_MACHINE = /conformance|integration|faults|e2e/;
+
 const workers = Math.max(1, Number(process.env.DBACKUP_TEST_JOBS ?? 2));
 process.chdir(join(import.meta.dirname, '..'));
 const running = new Set<ChildProcess>();
@@ -45,12 +48,12 @@ function build(): void {
 }
 
 /**
- * Browsers and whole processes share the machine with the tests beside them. A file of theirs that fails is
- * run again with nothing beside it, and named as unstable should it pass then. All other tests must pass at once.
+ * Browsers, servers and whole processes share the machine with the tests beside them. A file that fails is run
+ * again with nothing beside it, and named as unstable should it pass then. Unit tests must pass at once.
  */
 async function runTwiceIfNeeded(all: readonly Job[]): Promise<JobResult[]> {
   const first = await runAll(all, workers);
-  const again = first.filter(({ job, failed }) => failed.length > 0 && USES_BUILD.test(job.name));
+  const again = first.filter(({ job, failed }) => failed.length > 0 && SHARES_MACHINE.test(job.name));
   if (again.length === 0) return first;
   for (const { title, error } of again.flatMap(({ failed }) => failed))
     console.log(`\nFAILED AT FIRST ${title}\n${error}`);

@@ -4,8 +4,15 @@ import type { ByteStream } from '../bytes/stream.ts';
 export interface SourceDriver {
   /** Stable name of the engine: `sqlite`, `postgres`. Written into manifests. */
   readonly kind: string;
+  /** Absent: the source's databases are dumped one after the other. */
+  readonly lane?: DumpLane;
   /** Where the data comes from, for people and manifests, without secrets. */
   describe(): string;
+  /**
+   * What can be told before a run is opened: throws when no dump could succeed whatever the server says, as
+   * when the tool is missing or too old for it. A server that does not answer is left to the run.
+   */
+  prepare?(signal: AbortSignal): Promise<void>;
   /** Checks access and tools; throws a BackupError that says what to do. */
   probe(signal: AbortSignal): Promise<SourceProbe>;
   /**
@@ -18,6 +25,14 @@ export interface SourceDriver {
    * @throws BackupError when the dump cannot start
    */
   dump(database: DatabaseInfo, signal: AbortSignal): Promise<Dump>;
+}
+
+/** Dumps that share a key, of all runs in this process, go on at most `limit` at a time. */
+export interface DumpLane {
+  /** The server: `postgres://127.0.0.1:5432`. */
+  readonly key: string;
+  /** At least 1. */
+  readonly limit: number;
 }
 
 export interface SourceProbe {
@@ -36,6 +51,8 @@ export interface DatabaseInfo {
   readonly name: string;
   /** Size of the raw data in bytes, when it is known without a scan. */
   readonly bytes?: number;
+  /** What was noticed while listing; become warnings of its artifact. */
+  readonly warnings?: readonly string[];
 }
 
 export interface Dump {

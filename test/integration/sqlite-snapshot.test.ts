@@ -71,8 +71,10 @@ describe('a snapshot read from the files of a database in WAL mode', function ()
     try {
       const checker = fork(CHECKER, [], { execArgv: [] });
       checker.send({ ...check, copy: folder.file('copy.db'), seed: 5 } satisfies SnapshotCheck);
-      const ended = once(checker, 'exit').then(() => undefined);
-      const answer = await Promise.race([once(checker, 'message'), ended]);
+      const ended = once(checker, 'exit');
+      // Not 'exit': that may be seen before the last message, which 'disconnect' never is.
+      const cut = once(checker, 'disconnect').then(() => undefined);
+      const answer = await Promise.race([once(checker, 'message'), cut]);
       assert.ok(answer !== undefined, 'the process that checks ended early');
       await ended;
       return answer[0] as SnapshotReport;

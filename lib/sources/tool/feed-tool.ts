@@ -1,0 +1,42 @@
+import { once } from 'node:events';
+import type { ByteStream } from '../../bytes/stream.ts';
+import { toBackupError } from '../../errors.ts';
+import { type ToolCommand, ToolProcess } from './tool-process.ts';
+
+/**
+ * Feeds a dump to a tool that loads it (`pg_restore`, `mariadb`). When the bytes turn out to be wrong the
+ * tool is ended before it sees the end of its input, so that it cannot take what came for all.
+ * @returns what it wrote to stderr, when it took every byte and ended with exit code 0
+ * @throws BackupError of the stream, else of the tool
+ */
+export async function feedTool(
+  command: ToolCommand,
+  raw: ByteStream,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const tool = new ToolProcess(command, signal);
+  tool.stdout.resume();
+  try {
+    await write(tool, raw);
+  } catch (error) {
+    const failure = toBackupError(error);
+    await tool.stop(failure);
+    return await tool.succeeded().then(() => Promise.reject(failure));
+  }
+  tool.stdin.end();
+  return tool.succeeded();
+}
+
+/** Ends without an error when the tool ended first: its exit tells why. */
+async function write(tool: ToolProcess, raw: ByteStream): Promise<void> {
+  const gone = tool.exited.then(() => 'gone' as const);
+  for await (const chunk of raw) {
+    if (tool.stdin.destroyed || tool.stdin.errored) break;
+    if (tool.stdin.write(chunk, () => raw.release?.(chunk))) continue;
+    const drained = once(tool.stdin, 'drain').then(
+      () => 'drained' as const,
+      () => 'gone' as const,
+    );
+    if ((await Promise.race([drained, gone])) === 'gone') break;
+  }
+}
