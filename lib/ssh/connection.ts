@@ -1,0 +1,188 @@
+import { connect, type Socket } from 'node:net';
+import type { AnyAuthMethod, Client, ClientChannel } from 'ssh2';
+import { settled } from '../abort.ts';
+import { abortError, BackupError, throwIfAborted, toBackupError } from '../errors.ts';
+import { HostKeyCheck } from './host-key.ts';
+import type { SshOptions } from './options.ts';
+import { signInMethods } from './sign-in.ts';
+import { loadSsh, type SshLibrary } from './ssh-library.ts';
+
+/** How long the host may take to let us in, in ms. */
+const CONNECT_MS = 15_000;
+/** How often an idle connection is tried, in ms, and how many answers may be missing. */
+const KEEPALIVE_MS = 10_000;
+const KEEPALIVES_MISSED = 3;
+/** How long a connection that was told to end may take before its socket is destroyed, in ms. */
+const END_MS = 1_000;
+
+/** A connection to an SSH host whose key was checked and that has let us in. */
+export class SshConnection {
+  /** Aborts when the connection breaks, with what happened as its reason. Not when it is closed by us. */
+  readonly lost: AbortSignal;
+  /** `user@host:port` */
+  readonly name: string;
+  readonly #client: Client;
+  readonly #socket: Socket;
+  readonly #closed: Promise<void>;
+  #closing = false;
+
+  constructor(name: string, client: Client, socket: Socket) {
+    this.name = name;
+    this.#client = client;
+    this.#socket = socket;
+    const lost = new AbortController();
+    this.lost = lost.signal;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#closed = promise;
+    const lose = (error?: Error) => {
+      if (this.#closing || lost.signal.aborted) return;
+      const why = error === undefined ? '' : `: ${error.message}`;
+      const complaint = `The SSH connection to ${name} broke${why}`;
+      lost.abort(new BackupError('unavailable', complaint, { transient: true, cause: error }));
+      socket.destroy();
+    };
+    // The first of them wins; what is left of a broken connection may go on complaining.
+    client.on('error', lose);
+    client.on('end', () => lose());
+    client.on('close', () => {
+      lose();
+      resolve();
+    });
+  }
+
+  /**
+   * Lets the host connect to a port that it can reach.
+   * @throws BackupError `unavailable` when it refuses or cannot
+   */
+  forward(host: string, port: number): Promise<ClientChannel> {
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error) => {
+        const cause = this.lost.aborted ? abortError(this.lost) : error;
+        const complaint = `${this.name} cannot connect to ${host}:${port}: ${cause.message}`;
+        reject(new BackupError('unavailable', complaint, { transient: true, cause }));
+      };
+      try {
+        this.#client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => {
+          if (error === undefined) resolve(channel);
+          else fail(error);
+        });
+      } catch (error) {
+        fail(toBackupError(error));
+      }
+    });
+  }
+
+  /** Ends the connection; its socket is gone afterwards. Never rejects. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#client.end();
+    await settled(this.#closed, END_MS);
+    this.#socket.destroy();
+    await this.#closed;
+  }
+}
+
+/**
+ * Connects to an SSH host, checks its key and signs in.
+ * @param timeoutMs for everything together
+ * @throws BackupError `permission` when the host is not trusted or does not let us in, `invalid-config` for a
+ *   key that cannot be used, `unavailable` when the host cannot be reached; nothing is left open then
+ */
+export async function connectSsh(
+  options: SshOptions,
+  signal: AbortSignal,
+  timeoutMs: number = CONNECT_MS,
+): Promise<SshConnection> {
+  throwIfAborted(signal);
+  const ssh = await loadSsh();
+  const methods = await signInMethods(ssh, options);
+  const late = AbortSignal.timeout(timeoutMs);
+  const check = new HostKeyCheck(options.hostKeys);
+  const attempt = { ssh, options, methods, check, signal: AbortSignal.any([signal, late]) };
+  try {
+    for (;;) {
+      const asked = check.algorithms.length;
+      try {
+        return await connectOnce(attempt);
+      } catch (error) {
+        // The trusted key may be another one of the host: it shows the others when it is asked for them.
+        if (check.algorithms.length === asked || check.algorithms.length === 0) throw error;
+      }
+    }
+  } catch (error) {
+    throwIfAborted(signal);
+    if (check.denied) throw check.refusal(`${options.host}:${options.port}`);
+    throw explain(late.aborted ? new Error(`no answer within ${timeoutMs / 1000} s`) : error, options);
+  }
+}
+
+interface Attempt {
+  readonly ssh: SshLibrary;
+  readonly options: SshOptions;
+  readonly methods: readonly AnyAuthMethod[];
+  readonly check: HostKeyCheck;
+  readonly signal: AbortSignal;
+}
+
+async function connectOnce({ ssh, options, methods, check, signal }: Attempt): Promise<SshConnection> {
+  throwIfAborted(signal);
+  const { host, port, user } = options;
+  const client = new ssh.Client();
+  const socket = connect({ host, port, noDelay: true });
+  const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
+  const stop = () => reject(abortError(signal));
+  signal.addEventListener('abort', stop, { once: true });
+  client.on('ready', resolve);
+  client.on('error', reject);
+  client.on('close', () => reject(new Error('the connection was closed')));
+  try {
+    client.connect({
+      sock: socket,
+      username: user,
+      authHandler: [...methods],
+      hostVerifier: check.accepts,
+      algorithms: { serverHostKey: check.algorithms },
+      keepaliveInterval: KEEPALIVE_MS,
+      keepaliveCountMax: KEEPALIVES_MISSED,
+      readyTimeout: 0,
+    });
+    await ready;
+    return new SshConnection(`${user}@${host}:${port}`, client, socket);
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+function levelOf(error: unknown): unknown {
+  return error instanceof Error ? Reflect.get(error, 'level') : undefined;
+}
+
+function isRefusedSignIn(error: unknown): boolean {
+  const level = levelOf(error);
+  return level === 'client-authentication' || level === 'agent';
+}
+
+function explain(error: unknown, { user, host, port, auth }: SshOptions): BackupError {
+  if (error instanceof BackupError) return error;
+  const cause = error instanceof Error ? error : new Error(String(error));
+  if (levelOf(error) === 'agent') {
+    return new BackupError(
+      'unavailable',
+      `The SSH agent for ${user}@${host}:${port} failed: ${cause.message}`,
+      {
+        cause,
+      },
+    );
+  }
+  if (isRefusedSignIn(error)) {
+    const shown = { password: 'the password', key: 'the key', agent: "the agent's keys" }[auth];
+    return new BackupError('permission', `${user}@${host}:${port} did not accept ${shown}`, { cause });
+  }
+  return new BackupError('unavailable', `The SSH host ${host}:${port} cannot be reached: ${cause.message}`, {
+    transient: true,
+    cause,
+  });
+}
