@@ -39,7 +39,11 @@ export function editorDescription(node: AnyNode): EditorNodeDescription {
     schemaVersion,
     labelFrom,
     form: formOf(node.schema),
-    actions: actions.map(({ name, route }) => ({ name, route })),
+    actions: actions.map(({ name, route, adds }) => ({
+      name,
+      route,
+      ...(adds === undefined ? {} : { adds }),
+    })),
   };
 }
 
@@ -91,6 +95,8 @@ function control(key: string, id: string, field: FormField): string {
       return `<ol data-list="${field.name}"></ol>`;
     case 'password':
       return `<input type="password" id="${id}" autocomplete="new-password">`;
+    case 'lines':
+      return `<textarea id="${id}" rows="4" spellcheck="false" autocomplete="off"${field.secret ? ' class="dbackup-secret"' : ''}></textarea>`;
     case 'config':
       return `<input type="text" id="${id}" style="width: 100%">`;
     case 'number':

@@ -44,7 +44,9 @@ function settingsRow({ type }: AnyNode, field: FormField, catalogue: Catalogue):
 }
 
 function takes(type: string, field: FormField, catalogue: Catalogue): string {
-  if (field.configType !== undefined) return `[${field.configType}](${field.configType}.md)`;
+  if (field.configTypes !== undefined) {
+    return field.configTypes.map((config) => `[${config}](${config}.md)`).join(' or ');
+  }
   if (field.secret) return `${kindOf(field, catalogue)}, a credential`;
   if (field.options.length > 0) {
     return field.options

@@ -5,13 +5,15 @@ import type { AnyNode } from './define-node.ts';
 import type { ActionAnswer, ActionRoute, FormAction } from './form-actions.ts';
 import { substituteVariables } from './forms/environment.ts';
 import { formOf, type RawSettings, readSettings, settingsError } from './forms/settings.ts';
+import { type OfflineNode, OfflineServices } from './offline-services.ts';
 import { backupRuntime, type RuntimeApi } from './runtime.ts';
 
 /** Every admin route of the package. None answers without its permission. */
 export const ADMIN_ROUTES: readonly AdminRoute[] = [
-  // All three act with the server's rights on what the form names: a person who may only look must not.
+  // All of them act with the server's rights on what the form names: a person who may only look must not.
   { method: 'post', route: 'storages/test', permission: 'dbackup.storages.write' },
   { method: 'post', route: 'sources/databases', permission: 'dbackup.sources.write' },
+  { method: 'post', route: 'servers/test', permission: 'dbackup.servers.write' },
   { method: 'post', route: 'keys/test', permission: 'dbackup.keys.write' },
 ];
 
@@ -34,11 +36,20 @@ const ANSWER_WITHIN_MS = 20_000;
 /** What the editor shows in place of a secret that Node-RED keeps. */
 const KEPT_SECRET = '__PWRD__';
 
-const question = z.object({
+const formState = z.object({
   type: z.string(),
   id: z.string().optional(),
   settings: z.record(z.string(), z.unknown()),
 });
+const question = z.object({
+  ...formState.shape,
+  /** The config nodes that the form refers to, and those that they refer to, as they stand in the editor. */
+  references: z
+    .array(z.object({ ...formState.shape, id: z.string() }))
+    .max(100)
+    .default([]),
+});
+type FormState = z.infer<typeof formState>;
 type Question = z.infer<typeof question>;
 
 const served = new WeakMap<object, Map<string, AnyNode>>();
@@ -74,41 +85,82 @@ function serve(
     const gone = new AbortController();
     response.on('close', () => gone.abort());
     const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
-    answer(RED, node, action, asked.data, signal).then(
+    answer(RED, nodes, { node, action, asked: asked.data }, signal).then(
       (given) => response.json(given),
       (thrown: unknown) => response.json({ level: 'error', message: explain(thrown, signal) }),
     );
   });
 }
 
-async function answer(
-  RED: AdminApi,
-  node: AnyNode,
-  action: FormAction,
-  asked: Question,
-  signal: AbortSignal,
-): Promise<ActionAnswer> {
-  const result = readSettings(node, settingsOf(RED, node, action, asked));
-  if ('problems' in result) throw settingsError('This node', result.problems);
-  // The settings were just read with the schema of this very node.
-  return action.run(result.settings as never, { dataDir: backupRuntime(RED).dataDir, signal });
+interface Asked {
+  readonly node: AnyNode;
+  readonly action: FormAction;
+  readonly asked: Question;
 }
 
-/** The settings of the form, with the secrets that it does not know and the variables that it names. */
-function settingsOf(
+async function answer(
   RED: AdminApi,
-  node: AnyNode,
-  { standIns = {} }: FormAction,
-  { id, settings }: Question,
-): RawSettings {
+  nodes: ReadonlyMap<string, AnyNode>,
+  { node, action, asked }: Asked,
+  signal: AbortSignal,
+): Promise<ActionAnswer> {
+  const settings = { ...settingsOf(RED, node, asked) };
+  for (const [name, value] of Object.entries(action.standIns ?? {})) {
+    if (isEmpty(settings[name])) settings[name] = value;
+  }
+  const result = readSettings(node, settings);
+  if ('problems' in result) throw settingsError('This node', result.problems);
+  const { dataDir } = backupRuntime(RED);
+  const services = new OfflineServices({
+    node: (id) => referredNode(RED, nodes, asked, id),
+    definition: (type) => nodes.get(type),
+    dataDir,
+  });
+  // The settings were just read with the schema of this very node.
+  return action.run(result.settings as never, {
+    dataDir,
+    signal,
+    use: (key, nodeId) => services.use('This node', key, nodeId),
+  });
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) ? value.every(isEmpty) : value === undefined || value === null || value === '';
+}
+
+/** A config node that the form refers to, as the editor has sent it along. */
+function referredNode(
+  RED: AdminApi,
+  nodes: ReadonlyMap<string, AnyNode>,
+  { references }: Question,
+  id: string,
+): OfflineNode | undefined {
+  const found = references.find((reference) => reference.id === id);
+  const definition = found === undefined ? undefined : nodes.get(found.type);
+  if (found === undefined || definition?.role !== 'config') return undefined;
+  const { type, settings } = found;
+  const name = typeof settings.name === 'string' && settings.name !== '' ? ` "${settings.name}"` : '';
+  return { id, type, label: `${type}${name}`, settings: settingsOf(RED, definition, found) };
+}
+
+/** The settings of a form, with the secrets that it does not know and the variables that it names. */
+function settingsOf(RED: AdminApi, node: AnyNode, { id, settings }: FormState): RawSettings {
   const complete: Record<string, unknown> = { ...settings };
-  for (const [name, value] of Object.entries(standIns)) complete[name] ||= value;
-  const kept = id === undefined ? undefined : RED.nodes.getCredentials(id);
-  const credentials: RawSettings = { ...kept };
+  const credentials = keptSecrets(RED, node, id);
   for (const { name, secret } of formOf(node.schema).fields) {
     if (secret && complete[name] === KEPT_SECRET) complete[name] = credentials[name];
   }
   return substituteVariables(complete);
+}
+
+/** Only of a deployed node of that very type: a question must not bring out what belongs to another one. */
+function keptSecrets(RED: AdminApi, { type }: AnyNode, id: string | undefined): RawSettings {
+  if (id === undefined) return {};
+  let isThatType = false;
+  RED.nodes.eachNode((node) => {
+    if (node.id === id && node.type === type) isThatType = true;
+  });
+  return isThatType ? { ...RED.nodes.getCredentials(id) } : {};
 }
 
 function explain(thrown: unknown, signal: AbortSignal): string {

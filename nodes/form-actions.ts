@@ -1,5 +1,7 @@
+import type { ServiceKey } from './services.ts';
+
 /** Routes below `/dbackup/api/` that buttons of edit forms ask. */
-export type ActionRoute = 'storages/test' | 'sources/databases' | 'keys/test';
+export type ActionRoute = 'storages/test' | 'sources/databases' | 'servers/test' | 'keys/test';
 
 /** A button of an edit form that asks the runtime about the values in the form, deployed or not. */
 export interface FormAction {
@@ -9,7 +11,9 @@ export interface FormAction {
   /** Font Awesome 4 name. */
   readonly icon: string;
   /** Values for fields that the answer does not depend on, while they are still empty. */
-  readonly standIns?: Readonly<Record<string, string>>;
+  readonly standIns?: Readonly<Record<string, string | readonly string[]>>;
+  /** List field that a click on a row of the answer adds to, or removes from. */
+  readonly adds?: string;
   /**
    * Finds out what the person wants to know. What it throws is shown to them.
    * @param settings as `readSettings` gives them for the node's schema
@@ -22,6 +26,18 @@ export interface ActionEnvironment {
   readonly dataDir: string;
   /** Aborted when the person gave up or it takes too long. */
   readonly signal: AbortSignal;
+  /**
+   * What a config node offers that the form refers to, as it stands in the editor, deployed or not.
+   * @throws BackupError `invalid-config` when it is missing or not set up
+   */
+  use<Service>(key: ServiceKey<Service>, nodeId: string): Service;
+}
+
+export interface AnswerRow {
+  readonly name: string;
+  readonly detail: string;
+  /** The entry that stands for this row in the list field that the action adds to. */
+  readonly entry?: string;
 }
 
 /** What a person is told: a text of the catalogue, below `<type>.actions`, with its values. */
@@ -30,7 +46,7 @@ export interface ActionAnswer {
   readonly text: string;
   readonly values?: Readonly<Record<string, string | number>>;
   /** A list to show below: databases with their sizes. */
-  readonly rows?: readonly { readonly name: string; readonly detail: string }[];
+  readonly rows?: readonly AnswerRow[];
   /** Lines that are shown as they are. */
   readonly notes?: readonly string[];
 }

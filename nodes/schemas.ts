@@ -50,9 +50,9 @@ function toBackupNodeType(node: AnyNode): BackupNodeType {
 
 function referencesOf(node: AnyNode, { values }: NodeSettings) {
   const form = formOf(node.schema);
-  return form.fields.flatMap(({ name, configType, cases }) => {
+  return form.fields.flatMap(({ name, configTypes, cases }) => {
     const active = activeCase(form, cases, values);
-    if (configType === undefined || active === undefined) return [];
-    return [{ field: name, type: configType, required: active.rule.required }];
+    if (configTypes === undefined || active === undefined) return [];
+    return [{ field: name, types: configTypes, required: active.rule.required }];
   });
 }

@@ -100,13 +100,14 @@ function checkReference(
   reference: ConfigReference,
   nodes: readonly FlowNode[],
 ): FlowProblem[] {
+  const wanted = reference.types.join(' or ');
   const problem = (message: string) => [fieldProblem(node, 'missing-config', reference.field, message)];
   if (id === undefined || id === null || id === '') {
-    return reference.required ? problem(`none is chosen: choose a ${reference.type}`) : [];
+    return reference.required ? problem(`none is chosen: choose a ${wanted}`) : [];
   }
   const found = nodes.find((other) => other.id === id);
-  if (found === undefined) return problem(`the ${reference.type} node ${String(id)} is not in the flow`);
-  if (found.type !== reference.type) return problem(`${nodeLabel(found)} is no ${reference.type}`);
+  if (found === undefined) return problem(`the ${wanted} node ${String(id)} is not in the flow`);
+  if (!reference.types.includes(found.type)) return problem(`${nodeLabel(found)} is no ${wanted}`);
   return found.d === true ? problem(`${nodeLabel(found)} is disabled`) : [];
 }
 

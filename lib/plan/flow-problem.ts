@@ -15,8 +15,8 @@ export interface BackupNodeType {
 
 export interface ConfigReference {
   readonly field: string;
-  /** Type of the config node. */
-  readonly type: string;
+  /** Types that the config node may have, at least one. */
+  readonly types: readonly string[];
   readonly required: boolean;
 }
 

@@ -18,7 +18,7 @@ export const localNode = defineNode({
   schemaVersion: 1,
   schema: z.object({
     name: nodeName,
-    storage: configNode('dbackup-local-storage', 'fa-hdd-o'),
+    storage: configNode(['dbackup-local-storage'], 'fa-hdd-o'),
     folder: storageFolder,
     rate: z.number().positive().optional().meta({ icon: 'fa-tachometer', unit: 'MB/s', section: 'advanced' }),
   }),

@@ -2,10 +2,12 @@ import type { FormField } from '../forms/form-description.ts';
 import { cancelForm, prepareForm, saveForm } from './form.ts';
 import type { EditorNodeDescription } from './node-description.ts';
 import { type EditorNode, type NodeTypeDefinition, type PropertyDefinition, red } from './red.ts';
+import { register } from './registry.ts';
 import { credentialOf, propertyOf, type Translate } from './validators.ts';
 
 /** Makes what `RED.nodes.registerType` takes from the description of a node type. */
 export function definition(description: EditorNodeDescription): NodeTypeDefinition {
+  register(description);
   const { type, isConfig, color, icon, inputs, outputs, form } = description;
   // Node-RED adds `_` to the definition when it is registered.
   const text: Translate = (key, values) => red.nodes.getType(type)?._?.(key, values) ?? key;
@@ -54,7 +56,7 @@ function labelOf(description: EditorNodeDescription, node: EditorNode, text: Tra
     const value = node[name];
     if (field === undefined || typeof value !== 'string' || value === '') continue;
     if (field.options.includes(value)) return text(`${type}.${name}.options.${value}`);
-    if (field.configType === undefined) return value;
+    if (field.configTypes === undefined) return value;
     const referred = red.nodes.node(value);
     if (referred) return red.utils.getNodeLabel(referred);
   }

@@ -1,6 +1,8 @@
-import { formValues } from './form-values.ts';
-import type { EditorNodeDescription } from './node-description.ts';
-import { type EditorNode, jQuery } from './red.ts';
+import { formValues, storedValues } from './form-values.ts';
+import { readList, toggleEntry } from './list-field.ts';
+import type { ActionDescription, EditorNodeDescription } from './node-description.ts';
+import { type EditorNode, jQuery, red } from './red.ts';
+import { descriptionOf } from './registry.ts';
 import type { Translate } from './validators.ts';
 
 /** What the server says; see `ActionAnswer` there. */
@@ -9,8 +11,28 @@ interface Answer {
   readonly text?: string;
   readonly message?: string;
   readonly values?: Readonly<Record<string, string | number>>;
-  readonly rows?: readonly { readonly name: string; readonly detail: string }[];
+  readonly rows?: readonly AnswerRow[];
   readonly notes?: readonly string[];
+}
+
+interface AnswerRow {
+  readonly name: string;
+  readonly detail: string;
+  readonly entry?: string;
+}
+
+/** A config node as it stands in the editor. */
+interface Reference {
+  readonly id: string;
+  readonly type: string;
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
+/** A button of the form, and where its answer is shown. */
+interface Asking {
+  readonly description: EditorNodeDescription;
+  readonly action: ActionDescription;
+  readonly text: Translate;
 }
 
 /** Makes a button of the form ask the server about the values in the form, and show what it says. */
@@ -27,14 +49,50 @@ export function wireAction(
   button.addEventListener('click', async () => {
     button.disabled = true;
     result.replaceChildren(line('dbackup-result-busy', text('form.asking')));
+    const settings = formValues(description, node);
     const answer = await ask(action.route, {
       type: description.type,
       id: node.id,
-      settings: formValues(description, node),
+      settings,
+      references: referencesOf(description, settings),
     });
     button.disabled = false;
-    result.replaceChildren(...render(description, answer, text));
+    result.replaceChildren(...render({ description, action, text }, answer));
+    markChosenRows(description, result);
   });
+}
+
+/** Shows which rows of answers stand in the list that a click on them changes. */
+export function markChosenRows(description: EditorNodeDescription, form: HTMLElement): void {
+  for (const { adds } of description.actions) {
+    if (adds === undefined) continue;
+    const chosen = new Set(readList(description, adds));
+    for (const choice of form.querySelectorAll<HTMLElement>(`[data-adds="${adds}"]`)) {
+      const isChosen = chosen.has(choice.dataset.entry ?? '');
+      choice.setAttribute('aria-pressed', String(isChosen));
+      choice
+        .querySelector('i')
+        ?.setAttribute('class', `fa ${isChosen ? 'fa-check-square-o' : 'fa-square-o'}`);
+    }
+  }
+}
+
+/** The config nodes that these settings refer to, and those that they refer to. */
+function referencesOf(
+  { form }: EditorNodeDescription,
+  settings: Readonly<Record<string, unknown>>,
+  found: Reference[] = [],
+): Reference[] {
+  for (const { name, configTypes } of form.fields) {
+    const id = settings[name];
+    const node = configTypes === undefined || typeof id !== 'string' ? undefined : red.nodes.node(id);
+    const description = node ? descriptionOf(node.type) : undefined;
+    if (!node || description === undefined || found.some((known) => known.id === node.id)) continue;
+    const stored = storedValues(description, node);
+    found.push({ id: node.id, type: node.type, settings: stored });
+    referencesOf(description, stored, found);
+  }
+  return found;
 }
 
 async function ask(route: string, question: unknown): Promise<Answer> {
@@ -53,13 +111,14 @@ async function ask(route: string, question: unknown): Promise<Answer> {
 }
 
 /** All texts from the server are set as text, never as HTML: they may hold names of files. */
-function render(description: EditorNodeDescription, answer: Answer, text: Translate): Node[] {
+function render(asking: Asking, answer: Answer): Node[] {
+  const { description, text } = asking;
   const { level, message, rows = [], notes = [] } = answer;
   const key = answer.text ?? '';
   const said =
     message ?? text(key.startsWith('form.') ? key : `${description.type}.actions.${key}`, answer.values);
   const parts: Node[] = [line(`dbackup-result-${level}`, said)];
-  if (rows.length > 0) parts.push(table(rows));
+  if (rows.length > 0) parts.push(table(asking, rows));
   return [...parts, ...notes.map((note) => line('dbackup-result-warning', note))];
 }
 
@@ -70,13 +129,26 @@ function line(className: string, content: string): HTMLElement {
   return element;
 }
 
-function table(rows: readonly { readonly name: string; readonly detail: string }[]): HTMLElement {
+function table(asking: Asking, rows: readonly AnswerRow[]): HTMLElement {
   const element = document.createElement('table');
   element.className = 'dbackup-result-rows';
-  for (const { name, detail } of rows) {
-    const row = element.insertRow();
-    row.insertCell().textContent = name;
-    row.insertCell().textContent = detail;
+  for (const row of rows) {
+    const shown = element.insertRow();
+    shown.insertCell().append(nameOf(asking, row));
+    shown.insertCell().textContent = row.detail;
   }
   return element;
+}
+
+/** The name, as a button where it can be chosen. */
+function nameOf({ description, action: { adds } }: Asking, { name, entry }: AnswerRow): Node {
+  if (adds === undefined || entry === undefined) return document.createTextNode(name);
+  const choice = document.createElement('button');
+  choice.type = 'button';
+  choice.className = 'dbackup-choice';
+  choice.dataset.adds = adds;
+  choice.dataset.entry = entry;
+  choice.append(document.createElement('i'), document.createTextNode(name));
+  choice.addEventListener('click', () => toggleEntry(description, adds, entry));
+  return choice;
 }

@@ -27,7 +27,7 @@ export function prefixOf({ isConfig }: EditorNodeDescription): string {
 export function inputOf(
   description: EditorNodeDescription,
   field: string,
-): HTMLInputElement | HTMLSelectElement | null {
+): HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement | null {
   return document.querySelector(`#${prefixOf(description)}-${field}`);
 }
 
@@ -54,6 +54,27 @@ export function caseOf(
   const chooser = fields.find(({ name }) => name === discriminator);
   const chosen = chooser === undefined ? undefined : currentValue(description, node, chooser);
   return field.cases.find(({ when }) => when === undefined || when === chosen);
+}
+
+/** What the editor shows in place of a secret that Node-RED keeps. */
+export const KEPT_SECRET = '__PWRD__';
+
+/** Every setting of a node whose form is not open, with the secrets that were typed since the last deploy. */
+export function storedValues(
+  { form, schemaVersion }: EditorNodeDescription,
+  node: EditorNode,
+): Record<string, unknown> {
+  const entries = form.fields.map(({ name, secret }) => [
+    name,
+    secret ? storedSecret(node, name) : node[name],
+  ]);
+  return { ...Object.fromEntries(entries), schemaVersion };
+}
+
+/** Before a form was open, only the server knows whether there is a secret. */
+function storedSecret({ credentials }: EditorNode, name: string): unknown {
+  if (credentials?.[name]) return credentials[name];
+  return credentials?.[`has_${name}`] === false ? '' : KEPT_SECRET;
 }
 
 /** Every setting of the open form, saved or not, as the check on the server takes them. */

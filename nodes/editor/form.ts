@@ -1,5 +1,6 @@
 import type { FormField } from '../forms/form-description.ts';
-import { wireAction } from './form-action.ts';
+import { offerAllTypes } from './config-select.ts';
+import { markChosenRows, wireAction } from './form-action.ts';
 import { caseOf, closed, currentValue, inputOf, opened } from './form-values.ts';
 import { listElement, makeList, markEntry, readList } from './list-field.ts';
 import type { EditorNodeDescription } from './node-description.ts';
@@ -52,9 +53,11 @@ function prepareField(
     const value = node[field.name];
     const label = text(`${description.type}.${field.name}.label`);
     const texts = { add: text('form.addRow'), placeholder: field.placeholder ?? '', label };
-    makeList(list, Array.isArray(value) ? value : [], texts, refresh);
+    makeList(list, listOf(value ?? field.initial), texts, refresh);
     return;
   }
+  const { configTypes = [] } = field;
+  if (configTypes.length > 1) offerAllTypes(description, node, field, configTypes);
   // Node-RED itself fills secrets and the lists of config nodes.
   if (field.secret || field.control === 'config') return;
   const input = inputOf(description, field.name);
@@ -63,7 +66,11 @@ function prepareField(
   if (input instanceof HTMLSelectElement && field.control === 'select') keepUnknown(input, node[field.name]);
 }
 
-function setValue(input: HTMLInputElement | HTMLSelectElement, value: unknown): void {
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function setValue(input: HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement, value: unknown): void {
   if (input instanceof HTMLInputElement && input.type === 'checkbox') input.checked = value === true;
   else input.value = String(value);
 }
@@ -91,6 +98,7 @@ function showVariant(
     }
     if (field.control === 'list') markList(description, node, field, text);
   }
+  markChosenRows(description, form);
 }
 
 /** Node-RED marks inputs that are wrong; a list is marked here. */

@@ -22,14 +22,15 @@ export function makeList(
       input.placeholder = texts.placeholder;
       input.setAttribute('aria-label', texts.label);
       input.addEventListener('input', changed);
+      items.set(input, item as ListItem);
       container[0]?.append(input);
       if (item.value === undefined) input.focus();
     },
     removeItem: changed,
   });
-  const items: ListItem[] = values.map((value) => ({ value: String(value) }));
+  const first: ListItem[] = values.map((value) => ({ value: String(value) }));
   // An empty list shows one empty row: what is to be filled in there.
-  for (const item of items.length > 0 ? items : [{ value: '' }]) widget.editableList('addItem', item);
+  for (const item of first.length > 0 ? first : [{ value: '' }]) widget.editableList('addItem', item);
 }
 
 /** The list of a field, in the open form. */
@@ -46,6 +47,33 @@ export function readList(description: EditorNodeDescription, field: string): str
     .filter((value) => value !== '');
 }
 
+/** An entry that means every name. */
+const EVERYTHING = '*';
+
+/**
+ * Adds an entry to the open list of a field, or removes it. The first one that is added takes the place of
+ * the entry that means everything, which it would be lost in.
+ */
+export function toggleEntry(description: EditorNodeDescription, field: string, value: string): void {
+  const list = listElement(description, field);
+  if (list === null) return;
+  const widget = jQuery(list);
+  const present = readList(description, field) ?? [];
+  const obsolete = present.includes(value) ? value : present.join() === EVERYTHING ? EVERYTHING : '';
+  for (const item of itemsOf(list, obsolete)) widget.editableList('removeItem', item);
+  if (present.includes(value)) return;
+  for (const item of itemsOf(list, '')) widget.editableList('removeItem', item);
+  widget.editableList('addItem', { value });
+  list.querySelector('li:last-child .dbackup-list-entry')?.dispatchEvent(new Event('input'));
+}
+
+/** The rows that hold this value now, as the widget knows them. */
+function itemsOf(list: Element, value: string): ListItem[] {
+  const entries = [...list.querySelectorAll<HTMLInputElement>('.dbackup-list-entry')];
+  return entries.filter((entry) => entry.value.trim() === value).flatMap((entry) => items.get(entry) ?? []);
+}
+
+const items = new WeakMap<Element, ListItem>();
 const reasons = new WeakMap<Element, Tooltip>();
 
 /** Marks a row as wrong and tells why, as Node-RED does it with the inputs that it checks; or neither. */

@@ -12,5 +12,12 @@ export interface EditorNodeDescription {
   /** Fields that a node without a name is called after, in order. */
   readonly labelFrom: readonly string[];
   readonly form: FormDescription;
-  readonly actions: readonly { readonly name: string; readonly route: string }[];
+  readonly actions: readonly ActionDescription[];
+}
+
+export interface ActionDescription {
+  readonly name: string;
+  readonly route: string;
+  /** List field that a click on a row of the answer adds to, or removes from. */
+  readonly adds?: string;
 }

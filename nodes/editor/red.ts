@@ -3,12 +3,42 @@
  * which know neither the widgets' items nor the private message catalogues.
  */
 export interface EditorRed {
+  /** A text of the editor's own catalogue. */
+  _(key: string): string;
   readonly nodes: {
     node(id: string): EditorNode | null | undefined;
     getType(type: string): NodeTypeDefinition | undefined;
+    eachConfig(visit: (node: EditorNode) => void): void;
+    subflow(id: string): { readonly env?: readonly SubflowVariable[] } | null | undefined;
+  };
+  readonly workspaces: { active(): string };
+  readonly editor: {
+    /** @param id of a config node, or `_ADD_` for a new one */
+    editConfig(property: string, type: string, id: string, prefix: string, user: EditorNode): void;
   };
   readonly utils: { getNodeLabel(node: EditorNode, fallback?: string): string };
-  readonly popover: { tooltip(target: object, content: string): Tooltip };
+  readonly popover: {
+    tooltip(target: object, content: string): Tooltip;
+    menu(options: { readonly options: readonly MenuItem[] }): {
+      show(place: {
+        readonly target: object;
+        readonly align: 'left' | 'right';
+        readonly dispose: true;
+      }): void;
+    };
+  };
+}
+
+/** A variable of a subflow; one of the kind `conf-types` stands for a config node. */
+export interface SubflowVariable {
+  readonly name: string;
+  readonly type: string;
+  readonly ui?: { readonly type?: string };
+}
+
+export interface MenuItem {
+  readonly label: string;
+  readonly onselect: () => void;
 }
 
 /** A text that shows when the mouse rests on an element. */
@@ -21,6 +51,10 @@ export interface Tooltip {
 export interface EditorNode {
   readonly id: string;
   readonly type: string;
+  /** Tab or subflow that it is on; none for a global config node. */
+  readonly z?: string;
+  /** Disabled. */
+  readonly d?: boolean;
   readonly valid?: boolean | null;
   /** Known once its form was open; secrets themselves never come back from the server. */
   readonly credentials?: Readonly<Record<string, unknown>>;
@@ -62,7 +96,10 @@ export interface PropertyDefinition {
 interface Wrapped {
   editableList(options: ListOptions): void;
   editableList(action: 'addItem', value: ListItem): void;
-  editableList(action: 'items'): { each(visit: (this: HTMLElement) => void): void };
+  editableList(action: 'removeItem', item: ListItem): void;
+  /** Handlers of jQuery, such as Node-RED's own, which events of the browser do not replace. */
+  on(event: 'click', handler: (event: { preventDefault(): void }) => void): void;
+  off(event: 'click'): void;
 }
 
 export interface ListItem {

@@ -1,13 +1,10 @@
 import type { FormField } from '../forms/form-description.ts';
 import { checkValue, type Problem } from '../forms/rules.ts';
-import { caseOf, inputOf, isOpen } from './form-values.ts';
+import { caseOf, inputOf, isOpen, KEPT_SECRET } from './form-values.ts';
 import type { EditorNodeDescription } from './node-description.ts';
 import { type EditorNode, type PropertyDefinition, red } from './red.ts';
 
 export type Translate = (key: string, values?: Readonly<Record<string, string | number>>) => string;
-
-/** What the editor shows in place of a secret that Node-RED keeps. */
-const KEPT_SECRET = '__PWRD__';
 
 /** The property of a node for a field: its first value, and the same check that the runtime makes. */
 export function propertyOf(
@@ -19,7 +16,8 @@ export function propertyOf(
     problemOf(description, node, field, value) ?? secretProblem(description, node, field);
   return {
     value: field.initial,
-    ...(field.configType === undefined ? {} : { type: field.configType }),
+    // Node-RED knows one type. It finds what a node refers to by the id, whatever its type is.
+    ...(field.configTypes === undefined ? {} : { type: field.configTypes[0] }),
     // Node-RED hands reasons on only from validators with two parameters.
     validate(value, _options) {
       const problem = reason(this, value);
@@ -53,17 +51,18 @@ export function problemOf(
 ): Problem | undefined {
   const rule = caseOf(description, node, field)?.rule;
   if (rule === undefined) return undefined;
-  if (field.configType === undefined) return checkValue(rule, value, 'allowed');
-  return checkReference(rule.required, value);
+  if (field.configTypes === undefined) return checkValue(rule, value, 'allowed');
+  return checkReference(field.configTypes, rule.required, value);
 }
 
-function checkReference(required: boolean, value: unknown): Problem | undefined {
+function checkReference(types: readonly string[], required: boolean, value: unknown): Problem | undefined {
   if (typeof value !== 'string' || value === '' || value === '_ADD_') {
     return required ? { code: 'required' } : undefined;
   }
   if (value.startsWith('${')) return undefined;
   const node = red.nodes.node(value);
-  return node === null || node === undefined || node.valid === false ? { code: 'reference' } : undefined;
+  const fits = node?.valid !== false && types.includes(node?.type ?? '');
+  return fits ? undefined : { code: 'reference' };
 }
 
 /**

@@ -17,7 +17,7 @@ export const storageFolder = z.string().max(500).default('').meta({
   pattern: String.raw`^(?!/)(?!.*//)(?!.*(^|/)\.)[^\\]*[^/\\]$`,
 });
 
-/** The id of a config node of that type. */
-export function configNode(type: string, icon: string) {
-  return z.string().min(1).meta({ configType: type, icon });
+/** The id of a config node of one of these types. */
+export function configNode(types: readonly [string, ...string[]], icon: string) {
+  return z.string().min(1).meta({ configTypes: types, icon });
 }

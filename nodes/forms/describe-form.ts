@@ -95,20 +95,21 @@ function toField(name: string, property: JsonProperty, cases: readonly FieldCase
 }
 
 function shared(name: string, property: JsonProperty) {
-  const { icon, unit, configType, section, placeholder } = property;
+  const { icon, unit, configTypes, section, placeholder } = property;
   return {
     name,
     secret: property.secret ?? false,
     ...(icon === undefined ? {} : { icon }),
     ...(unit === undefined ? {} : { unit }),
-    ...(configType === undefined ? {} : { configType }),
+    ...(configTypes === undefined ? {} : { configTypes }),
     ...(section === undefined ? {} : { section }),
     ...(placeholder === undefined ? {} : { placeholder }),
   };
 }
 
 function controlOf(property: JsonProperty): Control {
-  if (property.configType !== undefined) return 'config';
+  if (property.configTypes !== undefined) return 'config';
+  if (property.control === 'lines') return 'lines';
   if (property.secret === true) return 'password';
   if (property.enum !== undefined || property.const !== undefined) return 'select';
   if (property.type === 'boolean') return 'checkbox';

@@ -1,6 +1,15 @@
 import type { FieldValue, Rule } from './rules.ts';
 
-export type Control = 'text' | 'path' | 'number' | 'checkbox' | 'select' | 'list' | 'password' | 'config';
+export type Control =
+  | 'text'
+  | 'path'
+  | 'lines'
+  | 'number'
+  | 'checkbox'
+  | 'select'
+  | 'list'
+  | 'password'
+  | 'config';
 
 /** A field with its rule in each variant that has it. */
 export interface FormField {
@@ -9,7 +18,8 @@ export interface FormField {
   readonly secret: boolean;
   readonly icon?: string;
   readonly unit?: string;
-  readonly configType?: string;
+  /** Types of the config nodes that it may refer to, at least one. */
+  readonly configTypes?: readonly string[];
   readonly section?: 'advanced';
   readonly placeholder?: string;
   /** What a new node starts with. */

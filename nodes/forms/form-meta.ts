@@ -5,16 +5,19 @@ import type {} from 'zod';
  * travels through the JSON schema into the editor.
  */
 export interface FormMeta {
-  /** Needed only where the type does not tell: a string is a text, an enum a select, an array a list. */
-  readonly control?: 'text' | 'path' | 'number' | 'checkbox' | 'select' | 'list' | undefined;
+  /**
+   * Needed only where the type does not tell: a string is a text, an enum a select, an array a list, a secret
+   * a password. `lines`: a text or secret of several lines.
+   */
+  readonly control?: 'text' | 'path' | 'number' | 'checkbox' | 'select' | 'list' | 'lines' | undefined;
   /** Font Awesome 4 name shown before the label: `fa-folder-open`. */
   readonly icon?: string | undefined;
   /** Shown after the input: `MB/s`. */
   readonly unit?: string | undefined;
   /** Kept as a Node-RED credential, never exported with the flow. */
   readonly secret?: boolean | undefined;
-  /** The field holds the id of a config node of this type. */
-  readonly configType?: string | undefined;
+  /** The field holds the id of a config node of one of these types. */
+  readonly configTypes?: readonly string[] | undefined;
   /** Rows that most people leave alone stand folded at the end. */
   readonly section?: 'advanced' | undefined;
   /** An example shown while the input is empty. */

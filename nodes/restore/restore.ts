@@ -16,7 +16,7 @@ const rest = {
     .meta({ icon: 'fa-bullseye', control: 'path', placeholder: '/var/lib/shop/shop.sqlite' }),
   overwrite: z.enum(['refuse', 'replace']).default('refuse').meta({ icon: 'fa-exchange' }),
   safetyCopy: z.boolean().default(true).meta({ icon: 'fa-life-ring' }),
-  key: configNode('dbackup-key', 'fa-key').optional(),
+  key: configNode(['dbackup-key'], 'fa-key').optional(),
 };
 
 type Settings = SetChoice & {

@@ -9,7 +9,7 @@ import { chooseSet, keysOf, type SetChoice, setChoices } from './choose-set.ts';
 const first = { name: nodeName };
 const rest = {
   level: z.enum(VERIFY_LEVELS).default('hash').meta({ icon: 'fa-check-square-o' }),
-  key: configNode('dbackup-key', 'fa-key').optional(),
+  key: configNode(['dbackup-key'], 'fa-key').optional(),
 };
 
 type Settings = SetChoice & {

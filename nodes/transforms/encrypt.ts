@@ -18,7 +18,7 @@ export const encryptNode = defineNode({
   schemaVersion: 1,
   schema: z.object({
     name: nodeName,
-    key: configNode('dbackup-key', 'fa-key'),
+    key: configNode(['dbackup-key'], 'fa-key'),
     format: z.enum(['auto', 'dbk', 'age']).default('auto').meta({ icon: 'fa-file-o' }),
   }),
   setup(context) {

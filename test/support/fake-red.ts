@@ -68,6 +68,8 @@ export class FakeRed {
   readonly running = new Map<string, FakeNode>();
   readonly logged: string[] = [];
   readonly stored = new Map<string, Record<string, unknown>>();
+  /** Nodes of the deployed flow that do not run. */
+  readonly deployed: { readonly id: string; readonly type: string }[] = [];
   readonly events = new EventEmitter();
   readonly settings: Record<string, unknown>;
 
@@ -86,6 +88,9 @@ export class FakeRed {
       nodes: {
         createNode: () => undefined,
         getNode: (id: string) => this.running.get(id) ?? null,
+        eachNode: (visit: (node: object) => void) => {
+          for (const node of [...this.running.values(), ...this.deployed]) visit(node);
+        },
         getCredentials: (id: string) => this.stored.get(id),
         registerType: (
           type: string,

@@ -7,6 +7,7 @@ import { type AnyNode, defineNode } from '../../nodes/define-node.ts';
 import type { ActionEnvironment } from '../../nodes/form-actions.ts';
 import { existingRuntime } from '../../nodes/runtime.ts';
 import { allNodes } from '../../nodes/schemas.ts';
+import { offer, type ServiceKey } from '../../nodes/services.ts';
 import { FakeRed } from '../support/fake-red.ts';
 
 type Handler = (request: object, response: object, next?: () => void) => void;
@@ -149,6 +150,7 @@ describe('admin routes', () => {
     });
     serveActions(admin.api, [node]);
     admin.red.stored.set('node-id', { secret: 'kept' });
+    admin.red.deployed.push({ id: 'node-id', type: 'dbackup-test' });
     process.env.DBACKUP_TEST_PATH = '/from/environment';
     const settings = { path: '${' + 'DBACKUP_TEST_PATH}', secret: '__PWRD__' };
     const { body } = await admin.ask('storages/test', { type: 'dbackup-test', id: 'node-id', settings });
@@ -156,6 +158,115 @@ describe('admin routes', () => {
     assert.deepEqual(seen, { path: '/from/environment', secret: 'kept' });
     assert.deepEqual(body, { level: 'error', message: 'The folder may not be written' });
     assert.ok(!JSON.stringify(body).includes('kept'));
+  });
+
+  it('keep the secrets of a node of another type to itself', async () => {
+    let seen: unknown;
+    const node = testNode(async (settings) => {
+      seen = settings;
+      throw new BackupError('permission', 'No');
+    });
+    serveActions(admin.api, [node]);
+    admin.red.stored.set('other-id', { secret: 'of another' });
+    admin.red.deployed.push({ id: 'other-id', type: 'mqtt-broker' });
+    const settings = { path: '/x', secret: '__PWRD__' };
+    await admin.ask('storages/test', { type: 'dbackup-test', id: 'other-id', settings });
+    assert.deepEqual(seen, { path: '/x', secret: undefined });
+  });
+
+  it('run with a stand-in for what does not matter, and only while it is empty', async () => {
+    const seen: unknown[] = [];
+    const node = {
+      ...testNode(async (settings) => {
+        seen.push(settings);
+        throw new BackupError('permission', 'No');
+      }),
+      schema: z.object({ job: z.string().min(1), list: z.array(z.string()).min(1) }),
+    };
+    const [action] = node.actions ?? [];
+    assert.ok(action);
+    const standIns = { job: 'any', list: ['one'] };
+    serveActions(admin.api, [{ ...node, actions: [{ ...action, standIns }] }]);
+    for (const settings of [
+      { job: '', list: [''] },
+      { job: 'shop', list: ['two'] },
+    ]) {
+      await admin.ask('storages/test', { type: 'dbackup-test', settings });
+    }
+    assert.deepEqual(seen, [standIns, { job: 'shop', list: ['two'] }]);
+  });
+
+  describe('with config nodes that the form refers to', () => {
+    const ACCOUNT: ServiceKey<string> = { name: 'account' };
+    const account = defineNode({
+      type: 'dbackup-account',
+      set: 'config',
+      role: 'config',
+      icon: 'x.svg',
+      inputs: 0,
+      outputs: 0,
+      schemaVersion: 1,
+      schema: z.object({
+        user: z.string().min(1),
+        password: z.string().optional().meta({ secret: true }),
+        via: z
+          .string()
+          .optional()
+          .meta({ configTypes: ['dbackup-account'] }),
+      }),
+      setup({ settings: { user, password, via }, use }) {
+        const way = via === undefined ? '' : ` via ${use(ACCOUNT, via)}`;
+        return { offers: [offer(ACCOUNT, `${user}:${password ?? ''}${way}`)] };
+      },
+    });
+    const source: AnyNode = {
+      ...testNode(() => assert.fail('another action runs')),
+      actions: [
+        {
+          name: 'test',
+          route: 'storages/test',
+          icon: 'fa-plug',
+          run: async ({ account: id }: { account: string }, { use }) => ({
+            level: 'ok',
+            text: use(ACCOUNT, id),
+          }),
+        },
+      ],
+      schema: z.object({
+        account: z
+          .string()
+          .min(1)
+          .meta({ configTypes: ['dbackup-account'] }),
+      }),
+    };
+    const ask = async (references: unknown[]) => {
+      serveActions(admin.api, [source, account]);
+      const settings = { account: 'main' };
+      return (await admin.ask('storages/test', { type: 'dbackup-test', settings, references })).body;
+    };
+    const main = (settings: object) => ({ id: 'main', type: 'dbackup-account', settings });
+
+    it('take them as they stand in the editor, with the secrets that only the server knows', async () => {
+      admin.red.stored.set('bastion', { password: 'kept' });
+      admin.red.deployed.push({ id: 'bastion', type: 'dbackup-account' });
+      const answer = await ask([
+        main({ user: 'unsaved', password: 'typed', via: 'bastion' }),
+        { id: 'bastion', type: 'dbackup-account', settings: { user: 'jump', password: '__PWRD__' } },
+      ]);
+      assert.deepEqual(answer, { level: 'ok', text: 'unsaved:typed via jump:kept' });
+    });
+
+    it('say which one is not set up, or missing', async () => {
+      const wrong = await ask([main({ name: 'Main', user: '' })]);
+      assert.equal(wrong.message, 'dbackup-account "Main" is not set up: user is missing');
+      const missing = await ask([]);
+      assert.match(String(missing.message), /refers to the account main, which is not in the flow/);
+    });
+
+    it('take only config nodes of this package', async () => {
+      const answer = await ask([{ id: 'main', type: 'dbackup-test', settings: { account: 'x' } }]);
+      assert.match(String(answer.message), /refers to the account main, which is not in the flow/);
+    });
   });
 
   it('stop working when the person has gone', async () => {

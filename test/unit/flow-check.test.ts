@@ -15,7 +15,7 @@ const TYPES = new Map([
   nodeType('zip', 'transform', { step: 'compress' }),
   nodeType('enc', 'transform', {
     step: 'encrypt',
-    references: () => [{ field: 'key', type: 'key', required: true }],
+    references: () => [{ field: 'key', types: ['key'], required: true }],
     check: ({ values }) => (values.key ? [] : [{ field: 'key', message: 'is missing' }]),
   }),
   nodeType('dst', 'destination', {

@@ -14,7 +14,11 @@ const schema = z.discriminatedUnion('kind', [
     kind: z.literal('server'),
     level: z.number().int().min(0).max(11).default(4),
     password: z.string().min(3).meta({ secret: true }),
-    server: z.string().min(1).optional().meta({ configType: 'dbackup-server' }),
+    server: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ configTypes: ['dbackup-server'] }),
     common: z.boolean().default(true).meta({ section: 'advanced' }),
   }),
 ]);
@@ -73,7 +77,7 @@ describe('form of a schema', () => {
       server: 'config',
     });
     assert.equal(field('password').secret, true);
-    assert.equal(field('server').configType, 'dbackup-server');
+    assert.deepEqual(field('server').configTypes, ['dbackup-server']);
     assert.equal(field('server').cases[0]?.rule.required, false);
   });
 

@@ -38,9 +38,9 @@ function entry(node: AnyNode): Record<string, unknown> {
   return { ...settings, id: sampleId(node.type), type: node.type, schemaVersion: node.schemaVersion };
 }
 
-function example({ control, configType, initial, cases, placeholder = '' }: FormField): unknown {
+function example({ control, configTypes, initial, cases, placeholder = '' }: FormField): unknown {
   const required = cases[0]?.rule.required === true;
-  if (configType !== undefined) return required ? sampleId(configType) : '';
+  if (configTypes !== undefined) return required ? sampleId(configTypes[0] ?? '') : '';
   if (control === 'list' && required) return [placeholder];
   return required && initial === '' ? placeholder : initial;
 }

@@ -25,7 +25,8 @@ export async function withSampleForm(
 function userOf(config: AnyNode): { type: string; field: string } {
   for (const { type, schema } of allNodes) {
     const field = formOf(schema).fields.find(
-      ({ configType, cases }) => configType === config.type && cases.every(({ when }) => when === undefined),
+      ({ configTypes, cases }) =>
+        configTypes?.includes(config.type) && cases.every(({ when }) => when === undefined),
     );
     if (field !== undefined) return { type, field: field.name };
   }
