@@ -17,7 +17,7 @@ export async function feedTool(
   const tool = new ToolProcess(command, signal);
   tool.stdout.resume();
   try {
-    await write(tool, raw);
+    await writeTo(tool, raw);
   } catch (error) {
     const failure = toBackupError(error);
     await tool.stop(failure);
@@ -27,8 +27,12 @@ export async function feedTool(
   return tool.succeeded();
 }
 
-/** Ends without an error when the tool ended first: its exit tells why. */
-async function write(tool: ToolProcess, raw: ByteStream): Promise<void> {
+/**
+ * Writes a stream to a tool's input, which stays open. Ends without an error when the tool ended first: its
+ * exit tells why.
+ * @throws BackupError of the stream
+ */
+export async function writeTo(tool: ToolProcess, raw: ByteStream): Promise<void> {
   const gone = tool.exited.then(() => 'gone' as const);
   for await (const chunk of raw) {
     if (tool.stdin.destroyed || tool.stdin.errored) break;

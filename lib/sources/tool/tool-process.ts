@@ -13,6 +13,8 @@ export interface ToolCommand {
   readonly env: Readonly<Record<string, string>>;
   /** What the tool works on, for errors: `pg_dump of shop`. */
   readonly subject: string;
+  /** What of its stderr tells why it failed, without secrets. Absent: the last lines. */
+  explain?(stderr: readonly string[]): string;
 }
 
 export interface ToolExit {
@@ -98,7 +100,8 @@ export class ToolProcess {
     }
     if (code === 0) return stderr;
     const how = killedBy === undefined ? `failed with exit code ${code}` : `was killed (${killedBy})`;
-    const said = stderr.length === 0 ? '' : `: ${stderr.slice(-5).join(' / ')}`;
+    const explain = this.#command.explain ?? lastLines;
+    const said = stderr.length === 0 ? '' : `: ${explain(stderr)}`;
     throw new BackupError('incomplete', `${subject} ${how}${said}`, { transient: killedBy !== undefined });
   }
 
@@ -127,6 +130,10 @@ export class ToolProcess {
       this.#process.kill(signal);
     }
   }
+}
+
+function lastLines(stderr: readonly string[]): string {
+  return stderr.slice(-5).join(' / ');
 }
 
 /** The first and the last lines of a text that may be long. */
