@@ -15,6 +15,9 @@ const KEEPALIVES_MISSED = 3;
 /** How long a connection that was told to end may take before its socket is destroyed, in ms. */
 const END_MS = 1_000;
 
+/** SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1). */
+const PROHIBITED = 1;
+
 /** A connection to an SSH host whose key was checked and that has let us in. */
 export class SshConnection {
   /** Aborts when the connection breaks, with what happened as its reason. Not when it is closed by us. */
@@ -52,15 +55,11 @@ export class SshConnection {
 
   /**
    * Lets the host connect to a port that it can reach.
-   * @throws BackupError `unavailable` when it refuses or cannot
+   * @throws BackupError `permission` when the host does not allow it, `unavailable` when it cannot
    */
   forward(host: string, port: number): Promise<ClientChannel> {
     return new Promise((resolve, reject) => {
-      const fail = (error: Error) => {
-        const cause = this.lost.aborted ? abortError(this.lost) : error;
-        const complaint = `${this.name} cannot connect to ${host}:${port}: ${cause.message}`;
-        reject(new BackupError('unavailable', complaint, { transient: true, cause }));
-      };
+      const fail = (error: Error) => reject(this.#refusal(`${host}:${port}`, error));
       try {
         this.#client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => {
           if (error === undefined) resolve(channel);
@@ -79,6 +78,16 @@ export class SshConnection {
     await settled(this.#closed, END_MS);
     this.#socket.destroy();
     await this.#closed;
+  }
+
+  #refusal(target: string, error: Error): BackupError {
+    if (Reflect.get(error, 'reason') === PROHIBITED) {
+      const complaint = `${this.name} does not allow connections to ${target}: see AllowTcpForwarding and PermitOpen in its sshd_config`;
+      return new BackupError('permission', complaint, { cause: error });
+    }
+    const cause = this.lost.aborted ? abortError(this.lost) : error;
+    const complaint = `${this.name} cannot connect to ${target}: ${cause.message}`;
+    return new BackupError('unavailable', complaint, { transient: true, cause });
   }
 }
 
