@@ -39,6 +39,12 @@ export interface MysqlSession {
 }
 
 /**
+ * How statements and values are written: `bytes` has one character for each byte, whatever it means, for
+ * definitions in a character set of their own.
+ */
+export type SessionText = 'utf8' | 'bytes';
+
+/**
  * Connects to a server, through its tunnel when it has one. The session has an empty `sql_mode`, UTF-8, and
  * no time limits.
  * @param database to be the default one; undefined: none
@@ -48,12 +54,13 @@ export async function connectMysql(
   server: MysqlServer,
   database: string | undefined,
   signal: AbortSignal,
+  text: SessionText = 'utf8',
 ): Promise<MysqlSession> {
   throwIfAborted(signal);
   const security = await securityOf(server);
   const reached = await reach(server, signal);
   try {
-    return await connectBy(reached, server, database, security);
+    return await connectBy(reached, server, database, security, text);
   } catch (error) {
     await reached.close();
     throw error;
@@ -70,12 +77,13 @@ async function connectBy(
   server: MysqlServer,
   database: string | undefined,
   security: Security,
+  text: SessionText,
 ): Promise<MysqlSession> {
   try {
-    return await Session.open(reached, server, database, security);
+    return await Session.open(reached, server, database, security, text);
   } catch (error) {
     if (security.mode !== 'prefer' || !hasNoTls(error)) throw error;
-    return await Session.open(reached, server, database, { ...security, mode: 'off' });
+    return await Session.open(reached, server, database, { ...security, mode: 'off' }, text);
   }
 }
 
@@ -112,6 +120,7 @@ class Session implements MysqlSession {
     server: MysqlServer,
     database: string | undefined,
     security: Security,
+    text: SessionText,
   ): Promise<Session> {
     const { signal } = reached;
     const subject = describeServer(server);
@@ -128,9 +137,10 @@ class Session implements MysqlSession {
         user: server.user,
         password: server.password ?? '',
         connectTimeout: server.connectTimeout * 1000,
-        charset: 'utf8mb4_general_ci',
+        // mysql2 writes by this character set, and what it calls latin1 is one byte for each character.
+        charset: text === 'utf8' ? 'utf8mb4_general_ci' : 'latin1_swedish_ci',
         rowsAsArray: true,
-        typeCast: (field) => field.string('utf8'),
+        typeCast: (field) => field.string(text === 'utf8' ? 'utf8' : 'latin1'),
         ...(ssl === undefined ? {} : { ssl }),
         ...(database === undefined ? {} : { database }),
       });
