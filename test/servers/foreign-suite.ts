@@ -25,6 +25,8 @@ export interface ForeignPackages {
   readonly packages: readonly string[];
   /** Folders, as the packages name them, whose programs shall run here: `/usr/lib/postgresql/17/bin`. */
   readonly programs: readonly string[];
+  /** Folders of libraries beside the usual ones, below `/usr/lib/<architecture>`: `ceph`. */
+  readonly libraries?: readonly string[];
 }
 
 /** The packages cannot be had: no network, no mmdebstrap, not in the suite any more. */
@@ -68,7 +70,7 @@ async function unpack(wanted: ForeignPackages, root: string): Promise<void> {
     await Promise.all(
       ['var', 'usr/share/doc'].map((part) => rm(join(unfinished, part), { recursive: true, force: true })),
     );
-    for (const folder of wanted.programs) await wrapPrograms(unfinished, root, folder);
+    for (const folder of wanted.programs) await wrapPrograms(unfinished, root, folder, wanted.libraries);
     await rename(unfinished, root);
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true });
@@ -114,16 +116,26 @@ async function mirror(): Promise<string> {
  * Puts a script in the place of each program, which starts it with the libraries that it came with. The
  * program still believes to be where it was, and finds its files and the programs beside it.
  */
-async function wrapPrograms(unfinished: string, root: string, folder: string): Promise<void> {
+async function wrapPrograms(
+  unfinished: string,
+  root: string,
+  folder: string,
+  more: readonly string[] = [],
+): Promise<void> {
   const loader = LOADERS[process.arch];
   if (loader === undefined) throw new ForeignSuiteError(`no loader is known for ${process.arch}`);
   const libraries = (await readdir(join(unfinished, 'usr/lib'))).filter((name) =>
     name.includes('-linux-gnu'),
   );
-  const path = libraries.map((name) => join(root, 'usr/lib', name)).join(':');
-  for (const name of await readdir(join(unfinished, folder))) {
+  const path = libraries
+    .flatMap((name) => [name, ...more.map((each) => join(name, each))])
+    .map((name) => join(root, 'usr/lib', name))
+    .join(':');
+  for (const entry of await readdir(join(unfinished, folder), { withFileTypes: true })) {
+    const { name } = entry;
     const program = join(unfinished, folder, name);
-    if (!(await isElf(program))) continue;
+    // A link leads to a program that gets its script itself.
+    if (!entry.isFile() || !(await isElf(program))) continue;
     await rename(program, `${program}.bin`);
     const place = join(root, folder, name);
     const command = [join(root, loader), ...['--library-path', path], ...['--argv0', place, `${place}.bin`]];
