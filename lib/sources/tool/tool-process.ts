@@ -15,6 +15,8 @@ export interface ToolCommand {
   readonly subject: string;
   /** What of its stderr tells why it failed, without secrets. Absent: the last lines. */
   explain?(stderr: readonly string[]): string;
+  /** Tells what class of causes the failure is of, from what the tool said. Absent: `incomplete`. */
+  classify?(failure: BackupError): BackupError;
 }
 
 export interface ToolExit {
@@ -102,7 +104,10 @@ export class ToolProcess {
     const how = killedBy === undefined ? `failed with exit code ${code}` : `was killed (${killedBy})`;
     const explain = this.#command.explain ?? lastLines;
     const said = stderr.length === 0 ? '' : `: ${explain(stderr)}`;
-    throw new BackupError('incomplete', `${subject} ${how}${said}`, { transient: killedBy !== undefined });
+    const failure = new BackupError('incomplete', `${subject} ${how}${said}`, {
+      transient: killedBy !== undefined,
+    });
+    throw this.#command.classify?.(failure) ?? failure;
   }
 
   /** Ends the tool, if it still runs, and waits until it is gone. The first reason is kept. */
