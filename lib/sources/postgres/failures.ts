@@ -106,15 +106,14 @@ export function postgresFailure(thrown: unknown, subject: string): BackupError {
   });
 }
 
-/** A tool that failed says why in words: finds the class of causes in them. */
-export function toolFailure(thrown: unknown): unknown {
-  if (!(thrown instanceof BackupError) || thrown.code !== 'incomplete') return thrown;
-  const meaning = BY_TEXT.find(([pattern]) => pattern.test(thrown.message))?.[1];
-  if (meaning === undefined) return thrown;
+/** A tool that failed says why in words: finds the class of causes in them, for `ToolCommand.classify`. */
+export function toolFailure(failure: BackupError): BackupError {
+  const meaning = BY_TEXT.find(([pattern]) => pattern.test(failure.message))?.[1];
+  if (meaning === undefined) return failure;
   const advice = meaning.advice === undefined ? '' : `: ${meaning.advice}`;
-  return new BackupError(meaning.code, `${thrown.message}${advice}`, {
+  return new BackupError(meaning.code, `${failure.message}${advice}`, {
     transient: meaning.transient ?? false,
-    cause: thrown,
+    cause: failure,
   });
 }
 
