@@ -32,12 +32,17 @@ export function safeName(name: string): string {
 export class FileNameAllocator {
   readonly #taken = new Set<string>();
 
-  /** A name for the dump of that database, ending in `extension`, which a file's own name may have already. */
-  allocate(database: string, extension: string): string {
+  /**
+   * A name for the dump of that database, ending in `extension`, which a file's own name may have already.
+   * @param number where to begin with numbering: 1 for no number, unless the name is taken
+   */
+  allocate(database: string, extension: string, number = 1): string {
     const named = database.toLowerCase().endsWith(extension.toLowerCase());
     const stem = safeName(named ? database.slice(0, database.length - extension.length) : database);
-    let candidate = stem + extension;
-    for (let n = 2; this.#taken.has(candidate.toLowerCase()); n += 1) candidate = `${stem}-${n}${extension}`;
+    let candidate = '';
+    for (let n = number; candidate === '' || this.#taken.has(candidate.toLowerCase()); n += 1) {
+      candidate = n === 1 ? stem + extension : `${stem}-${n}${extension}`;
+    }
     this.#taken.add(candidate.toLowerCase());
     return candidate;
   }

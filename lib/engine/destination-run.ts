@@ -5,6 +5,7 @@ import { BackupError } from '../errors.ts';
 import type { DestinationBinding } from '../plan/bindings.ts';
 import type { PathStep } from '../plan/recipe.ts';
 import type { CommittedSet } from '../runs/outcome.ts';
+import { inOrder } from './in-order.ts';
 import type { Joined } from './planning-run.ts';
 import { SetFolder, type SetFolderContext } from './set-folder.ts';
 
@@ -16,7 +17,7 @@ export class DestinationRun {
   readonly setPath: string;
   readonly folder: SetFolder;
   readonly #joined: Joined;
-  readonly #artifacts: (StoredArtifact | FailedArtifact)[] = [];
+  readonly #artifacts = new Map<number, StoredArtifact | FailedArtifact>();
   #error: BackupError | undefined;
   #committed: CommittedSet | undefined;
 
@@ -45,22 +46,23 @@ export class DestinationRun {
     return this.#error === undefined;
   }
 
-  /** What the manifest of this destination will tell, in the order of the dumps. */
-  get artifacts(): readonly (StoredArtifact | FailedArtifact)[] {
-    return this.#artifacts;
+  /** What the manifest of this destination will tell, in the order of the listing. */
+  get artifacts(): (StoredArtifact | FailedArtifact)[] {
+    return inOrder(this.#artifacts);
   }
 
   /** Those whose files are committed, though not yet part of a visible set. */
   get stored(): StoredArtifact[] {
-    return this.#artifacts.filter(isStored);
+    return this.artifacts.filter(isStored);
   }
 
   takesSource(node: string): boolean {
     return this.path.some((step) => step.type === 'source' && step.node === node);
   }
 
-  add(artifact: StoredArtifact | FailedArtifact): void {
-    this.#artifacts.push(artifact);
+  /** @param place of the database in the run's listing */
+  add(place: number, artifact: StoredArtifact | FailedArtifact): void {
+    this.#artifacts.set(place, artifact);
   }
 
   fail(error: BackupError): void {

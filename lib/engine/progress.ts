@@ -11,17 +11,37 @@ export interface ProgressSubject {
   readonly nodes: readonly string[];
 }
 
+/** One database's part of the progress. */
+export interface DumpMeter {
+  /** The dump has started: how many raw bytes will come, when it can tell. */
+  started(expectedBytes: number | undefined): void;
+  raw(total: number): void;
+  stored(node: string, total: number): void;
+  committing(): void;
+  /** The database is done with. */
+  end(): void;
+}
+
+interface Dumping {
+  readonly database: string;
+  readonly storedBytes: Record<string, number>;
+  stage: 'dumping' | 'committing';
+  rawBytes: number;
+  expectedBytes: number | undefined;
+}
+
 /** Measures one run: what has passed, how fast, how long it will take. */
 export class ProgressMeter {
   readonly #subject: ProgressSubject;
   readonly #report: (progress: RunProgress) => void;
-  #stage: RunProgress['stage'] = 'dumping';
-  #database = '';
-  #index = 0;
+  /** The databases that are being dumped, in the order of their beginning; the last one when none is. */
+  #shown: Dumping[] = [];
+  #inFlight = 0;
+  #begun = 0;
   #count = 0;
-  #expectedBytes: number | undefined;
-  #rawBytes = 0;
-  #storedBytes: Record<string, number> = {};
+  #runStage: RunProgress['stage'] | undefined;
+  /** Raw bytes of the whole run. */
+  #passed = 0;
   #samples: { at: number; bytes: number }[] = [];
   #reportedAt = 0;
 
@@ -30,31 +50,59 @@ export class ProgressMeter {
     this.#report = report;
   }
 
-  begin(database: string, index: number, count: number, expectedBytes: number | undefined): void {
-    this.#stage = 'dumping';
-    this.#database = database;
-    this.#index = index;
+  /** @param count databases of the run */
+  begin(database: string, count: number, expectedBytes: number | undefined): DumpMeter {
+    const dumping: Dumping = { database, stage: 'dumping', rawBytes: 0, expectedBytes, storedBytes: {} };
+    if (this.#inFlight === 0) this.#shown = [];
+    this.#shown.push(dumping);
+    this.#inFlight += 1;
+    this.#begun += 1;
     this.#count = count;
-    this.#expectedBytes = expectedBytes;
-    this.#rawBytes = 0;
-    this.#storedBytes = {};
-    this.#samples = [{ at: performance.now(), bytes: 0 }];
+    this.#runStage = undefined;
+    this.#restart();
+    this.#emit();
+    return {
+      started: (bytes) => {
+        dumping.expectedBytes = bytes;
+        this.#restart();
+        this.#emit();
+      },
+      raw: (total) => {
+        this.#passed += total - dumping.rawBytes;
+        dumping.rawBytes = total;
+        this.#emitSometimes();
+      },
+      stored: (node, total) => {
+        dumping.storedBytes[node] = total;
+        this.#emitSometimes();
+      },
+      committing: () => {
+        dumping.stage = 'committing';
+        this.#emit();
+      },
+      end: () => {
+        this.#inFlight -= 1;
+        if (this.#inFlight > 0) this.#shown = this.#shown.filter((other) => other !== dumping);
+      },
+    };
+  }
+
+  /** The run does something else now than dumping. */
+  stage(stage: 'committing' | 'healing'): void {
+    this.#runStage = stage;
     this.#emit();
   }
 
-  stage(stage: RunProgress['stage']): void {
-    this.#stage = stage;
-    this.#emit();
-  }
-
-  raw(total: number): void {
-    this.#rawBytes = total;
-    this.#emitSometimes();
-  }
-
+  /** What a destination has taken of a database that was dumped before. */
   stored(node: string, total: number): void {
-    this.#storedBytes[node] = total;
+    const last = this.#shown.at(-1);
+    if (last !== undefined) last.storedBytes[node] = total;
     this.#emitSometimes();
+  }
+
+  /** What passed before a database began must not count for its rate, unless others go on. */
+  #restart(): void {
+    if (this.#inFlight === 1) this.#samples = [{ at: performance.now(), bytes: this.#passed }];
   }
 
   #emitSometimes(): void {
@@ -65,31 +113,52 @@ export class ProgressMeter {
     const now = performance.now();
     this.#reportedAt = now;
     this.#samples = this.#samples.filter((sample) => now - sample.at <= RATE_WINDOW_MS);
-    this.#samples.push({ at: now, bytes: this.#rawBytes });
+    this.#samples.push({ at: now, bytes: this.#passed });
+    const shown = this.#shown;
+    const [first] = shown;
+    const rawBytes = sum(shown.map((dumping) => dumping.rawBytes));
     const rate = this.#rate(now);
     this.#report({
       ...this.#subject,
-      stage: this.#stage,
-      database: this.#database,
-      index: this.#index,
+      stage:
+        this.#runStage ?? (shown.every(({ stage }) => stage === 'committing') ? 'committing' : 'dumping'),
+      database: shown.length > 1 ? `${shown.length} databases` : (first?.database ?? ''),
+      index: this.#begun,
       count: this.#count,
-      rawBytes: this.#rawBytes,
+      rawBytes,
       rate,
-      storedBytes: { ...this.#storedBytes },
-      ...this.#estimate(rate),
+      storedBytes: storedBytes(shown),
+      ...estimate(shown, rawBytes, rate),
     });
   }
 
   #rate(now: number): number {
     const first = this.#samples[0];
     if (first === undefined || now - first.at < 1) return 0;
-    return ((this.#rawBytes - first.bytes) * 1000) / (now - first.at);
+    return ((this.#passed - first.bytes) * 1000) / (now - first.at);
   }
+}
 
-  #estimate(rate: number): { expectedBytes?: number; etaSeconds?: number } {
-    if (this.#expectedBytes === undefined) return {};
-    const left = Math.max(0, this.#expectedBytes - this.#rawBytes);
-    const eta = rate > 0 ? { etaSeconds: left / rate } : {};
-    return { expectedBytes: this.#expectedBytes, ...eta };
+function storedBytes(shown: readonly Dumping[]): Record<string, number> {
+  const total: Record<string, number> = {};
+  for (const dumping of shown) {
+    for (const [node, bytes] of Object.entries(dumping.storedBytes)) total[node] = (total[node] ?? 0) + bytes;
   }
+  return total;
+}
+
+function estimate(
+  shown: readonly Dumping[],
+  rawBytes: number,
+  rate: number,
+): { expectedBytes?: number; etaSeconds?: number } {
+  const expected = shown.flatMap((dumping) => dumping.expectedBytes ?? []);
+  if (expected.length === 0 || expected.length < shown.length) return {};
+  const expectedBytes = sum(expected);
+  const eta = rate > 0 ? { etaSeconds: Math.max(0, expectedBytes - rawBytes) / rate } : {};
+  return { expectedBytes, ...eta };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }

@@ -11,6 +11,10 @@ import type { SealedRun } from './planning-run.ts';
 export interface ArtifactSubject {
   readonly binding: SourceBinding;
   readonly database: string;
+  /** Position in the run's listing. */
+  readonly place: number;
+  /** What was noticed while listing. */
+  readonly warnings: readonly string[];
   readonly startedAt: Date;
 }
 
@@ -36,7 +40,7 @@ export function storedArtifact(subject: ArtifactSubject, stored: StoredDump, at:
     raw,
     stored: at.stored,
     proof: { statement: proof.statement, facts: { ...proof.facts } },
-    warnings: [...proof.warnings],
+    warnings: [...subject.warnings, ...proof.warnings],
   };
 }
 
@@ -64,7 +68,7 @@ export function runManifest(
     startedAt: openedAt.toISOString(),
     finishedAt: finishedAt.toISOString(),
     status: artifacts.every((artifact) => artifact.status === 'ok') ? 'complete' : 'partial',
-    artifacts: [...artifacts],
+    artifacts,
     recipe: { version: 1, runId: id, job, openedAt: openedAt.toISOString(), path: [...path] },
   };
 }

@@ -2,6 +2,7 @@ import { orAbort, orTimeout, settled } from '../abort.ts';
 import { joinPath, MANIFEST_FILE } from '../backupset/names.ts';
 import type { SetFiles } from '../backupset/writer.ts';
 import type { ByteStream } from '../bytes/stream.ts';
+import { RateLimit } from '../bytes/throttle.ts';
 import type { ObjectInfo, PendingObject } from '../destinations/driver.ts';
 import { StorageTurn } from '../destinations/storage-turn.ts';
 import { abortError, BackupError, throwIfAborted } from '../errors.ts';
@@ -45,6 +46,7 @@ export class SetFolder implements SetFiles {
   readonly path: string;
   readonly signal: AbortSignal;
   readonly stallMs: number;
+  readonly #rate: RateLimit | undefined;
   /** Files that are visible through us, or may be, in the order of their commits, with the latest attempt. */
   readonly #ours = new Map<string, PendingObject>();
   /** Commits that were neither acknowledged nor refused: what they do later is not known. */
@@ -56,6 +58,8 @@ export class SetFolder implements SetFiles {
     this.path = path;
     this.signal = signal;
     this.stallMs = stallMs;
+    const { bytesPerSecond } = binding;
+    this.#rate = bytesPerSecond === undefined ? undefined : new RateLimit(bytesPerSecond);
   }
 
   /** True while the storage may still make the set visible, or has done so without telling. */
@@ -78,12 +82,13 @@ export class SetFolder implements SetFiles {
     this.#replacesOrphans = true;
   }
 
-  /** Transfers a file to where it is not visible yet. */
+  /** Transfers a file to where it is not visible yet; several at a time, with different names. */
   async stage(file: string, input: ByteStream, options: StageOptions = {}): Promise<StagedFile> {
     const { binding, signal, stallMs } = this;
     const path = joinPath(this.path, file);
     const replace = this.#replacesOrphans && file !== MANIFEST_FILE;
-    const pending = await transfer({ binding, path, input, replace, signal, stallMs, ...options });
+    const rate = this.#rate;
+    const pending = await transfer({ binding, path, input, rate, replace, signal, stallMs, ...options });
     return {
       bytes: pending.bytes,
       commit: () => this.#commit(file, pending),

@@ -1,6 +1,6 @@
 import { orAbort, settled } from '../abort.ts';
 import type { ByteStream } from '../bytes/stream.ts';
-import { throttle } from '../bytes/throttle.ts';
+import { type RateLimit, throttle } from '../bytes/throttle.ts';
 import type { PendingObject } from '../destinations/driver.ts';
 import { StorageTurn } from '../destinations/storage-turn.ts';
 import { BackupError } from '../errors.ts';
@@ -15,6 +15,8 @@ export interface TransferRequest {
   readonly binding: DestinationBinding;
   readonly path: string;
   readonly input: ByteStream;
+  /** Upper bound of the rate, which transfers to the same destination share. */
+  readonly rate: RateLimit | undefined;
   readonly expectedBytes?: number | undefined;
   /** What has that name may be replaced. */
   readonly replace?: boolean;
@@ -57,8 +59,8 @@ export async function transfer(request: TransferRequest): Promise<PendingObject>
   }
 }
 
-function limited({ binding, input, signal }: TransferRequest): ByteStream {
-  return binding.bytesPerSecond === undefined ? input : throttle(input, binding.bytesPerSecond, signal);
+function limited({ rate, input, signal }: TransferRequest): ByteStream {
+  return rate === undefined ? input : throttle(input, rate, signal);
 }
 
 /** A driver that throws instead of rejecting must not leave a turn behind. */

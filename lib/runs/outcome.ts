@@ -18,13 +18,15 @@ export interface CommittedSet {
   readonly healed: boolean;
 }
 
+/** What is known of a run while it goes on, about the database that is being dumped, or those together. */
 export interface RunProgress {
   readonly runId: string;
   readonly job: string;
-  /** What the run is doing to that database now. */
+  /** What the run is doing now; `dumping` as long as one of several databases is being dumped. */
   readonly stage: 'dumping' | 'committing' | 'healing';
+  /** Its name; `3 databases` when several are dumped at a time. */
   readonly database: string;
-  /** Place of the database in the run, from 1. */
+  /** How many databases of the run have begun, this one included. */
   readonly index: number;
   readonly count: number;
   /** Ids of every node of the run that shall show it. */
@@ -35,7 +37,7 @@ export interface RunProgress {
   /** Raw bytes per second, smoothed over the last seconds. */
   readonly rate: number;
   readonly etaSeconds?: number;
-  /** Bytes of this database that each destination has taken, by node id. */
+  /** Bytes that each destination has taken, by node id. */
   readonly storedBytes: Readonly<Record<string, number>>;
 }
 

@@ -11,6 +11,7 @@ import { listBackupSets } from '../../lib/backupset/catalog.ts';
 import { isStored } from '../../lib/backupset/manifest.ts';
 import { sumsFiles } from '../../lib/backupset/sums.ts';
 import { BackupEngine } from '../../lib/engine/backup-engine.ts';
+import { enterLane } from '../../lib/engine/lane.ts';
 import type { KeyRing } from '../../lib/keys/keys.ts';
 import { readRaw } from '../../lib/restore/raw-stream.ts';
 import { verifySet } from '../../lib/restore/verify.ts';
@@ -25,7 +26,7 @@ import { FaultyDestination } from '../support/faulty-destination.ts';
 import { faultyTransform } from '../support/faulty-transform.ts';
 import { openFilesBelow } from '../support/open-files.ts';
 import { hangs, type RandomBranch, type RandomRun, randomRun, type StepName } from '../support/random-run.ts';
-import { ScriptedSource } from '../support/scripted-source.ts';
+import { type Script, ScriptedSource } from '../support/scripted-source.ts';
 
 const never = new AbortController().signal;
 const STALL_MS = 1200;
@@ -96,15 +97,19 @@ describe('engine: any plan, any fault, any moment of cancellation', () => {
       }),
     );
     try {
-      const sources = drawn.sources.map((scripts) => new ScriptedSource(...scripts));
+      const sources = drawn.sources.map((scripts) => scriptedSource(scripts, drawn.lane));
       const run = await perform(drawn, sources, places);
       for (const source of sources) {
         assert.equal(source.open, 0, 'a dump is still open');
+        assert.ok(source.mostOpen <= (drawn.lane ?? 1), `${source.mostOpen} dumps were open at a time`);
         await soon(
           () => source.signals.map(listeners),
           source.signals.map(() => 0),
         );
       }
+      // Fails at once when a place in the lane was not given back.
+      const leave = await enterLane({ key: LANE, limit: 1 }, AbortSignal.timeout(1));
+      leave();
       await examine(drawn, run, places);
       await Promise.all(places.map(({ driver }) => driver.release()));
       for (const { root } of places) await soon(() => openFilesBelow(root), []);
@@ -242,6 +247,14 @@ describe('engine: any plan, any fault, any moment of cancellation', () => {
     }
   }
 });
+
+const LANE = 'scripted://server';
+
+function scriptedSource(scripts: readonly Script[], lane: number | undefined): ScriptedSource {
+  const source = new ScriptedSource(...scripts);
+  if (lane !== undefined) source.lane = { key: LANE, limit: lane };
+  return source;
+}
 
 /** What is true in a moment, when streams that nobody waits for have closed and slow storages cleaned up. */
 async function soon<T>(look: () => T | Promise<T>, expected: T): Promise<void> {

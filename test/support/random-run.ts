@@ -15,6 +15,8 @@ export interface RandomBranch {
 
 export interface RandomRun {
   readonly sources: readonly (readonly Script[])[];
+  /** How many databases are dumped at a time; one when absent. */
+  readonly lane?: number;
   readonly branches: readonly RandomBranch[];
   /** Cancelled after so many ms, or at so many calls of the destinations; not at all when absent. */
   readonly cancel?: { readonly afterMs: number } | { readonly atCall: number };
@@ -38,7 +40,7 @@ const scriptFaults: fc.Arbitrary<Partial<Script>> = fc.oneof(
 );
 
 const sources = fc
-  .array(fc.array(fc.record({ bytes: sizes, faults: scriptFaults }), { minLength: 1, maxLength: 3 }), {
+  .array(fc.array(fc.record({ bytes: sizes, faults: scriptFaults }), { minLength: 1, maxLength: 4 }), {
     minLength: 1,
     maxLength: 2,
   })
@@ -102,6 +104,7 @@ const cancel = fc.oneof(
 export const randomRun: fc.Arbitrary<RandomRun> = fc
   .record({
     sources,
+    lane: fc.constantFrom(undefined, 2, 3),
     // Chains drawn from few: so that branches share their beginnings, and some are equal.
     chains: fc.array(steps, { minLength: 1, maxLength: 2 }),
     branches: fc.array(fc.record({ branch, share: fc.nat(), keep: fc.integer({ min: 0, max: 3 }) }), {
@@ -112,6 +115,7 @@ export const randomRun: fc.Arbitrary<RandomRun> = fc
   })
   .map((drawn) => ({
     sources: drawn.sources,
+    ...(drawn.lane === undefined ? {} : { lane: drawn.lane }),
     branches: drawn.branches.map(({ branch: own, share, keep }) => {
       const shared = drawn.chains[share % drawn.chains.length]?.slice(0, keep) ?? [];
       const rest = own.steps.filter((name) => !shared.includes(name));

@@ -1,6 +1,6 @@
 import type { ByteStream } from '../../lib/bytes/stream.ts';
 import { BackupError, throwIfAborted } from '../../lib/errors.ts';
-import type { DatabaseInfo, Dump, DumpProof, SourceDriver } from '../../lib/sources/driver.ts';
+import type { DatabaseInfo, Dump, DumpLane, DumpProof, SourceDriver } from '../../lib/sources/driver.ts';
 import { sqlText } from './byte-streams.ts';
 
 /** How one database of a scripted source behaves. */
@@ -21,6 +21,8 @@ export interface Script {
   readonly startHangs?: boolean;
   /** The databases cannot be listed, or the listing hangs. */
   readonly listing?: 'fails' | 'hangs';
+  /** Noticed while listing. */
+  readonly warnings?: readonly string[];
 }
 
 /** A source of deterministic text with faults on demand, for tests of the engine alone. */
@@ -30,6 +32,12 @@ export class ScriptedSource implements SourceDriver {
   readonly dumps = new Map<string, number>();
   /** Dumps that are under way: zero when nothing leaks. */
   open = 0;
+  /** The most that were under way at a time. */
+  mostOpen = 0;
+  /** To be set before the run. */
+  lane?: DumpLane;
+  /** Called when a dump is asked for; it starts when this resolves. */
+  onDump: (name: string) => Promise<void> = async () => undefined;
   /** Every signal that it was given. */
   readonly signals: AbortSignal[] = [];
   readonly #scripts: readonly Script[];
@@ -54,17 +62,19 @@ export class ScriptedSource implements SourceDriver {
     if (this.#scripts.some(({ listing }) => listing === 'hangs')) await hang(signal);
     if (this.#scripts.some(({ listing }) => listing === 'fails'))
       throw new BackupError('unavailable', 'The server does not answer');
-    return this.#scripts.map(({ name, bytes }) => ({ id: name, name, bytes }));
+    return this.#scripts.map(({ name, bytes, warnings = [] }) => ({ id: name, name, bytes, warnings }));
   }
 
   async dump(database: DatabaseInfo, signal: AbortSignal): Promise<Dump> {
     const script = this.#scripts.find(({ name }) => name === database.id);
     if (script === undefined) throw new BackupError('not-found', `There is no ${database.id}`);
+    await this.onDump(script.name);
     if (script.refusesToStart) throw new BackupError('unavailable', `${script.name} refuses to start`);
     if (script.startHangs) await hang(signal);
     this.dumps.set(script.name, (this.dumps.get(script.name) ?? 0) + 1);
     const dump = new ScriptedDump(script, this.#contents.get(script.name) ?? Buffer.alloc(0), signal);
     this.open += 1;
+    this.mostOpen = Math.max(this.mostOpen, this.open);
     dump.proof
       .catch(() => undefined)
       .finally(() => {
