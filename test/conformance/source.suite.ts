@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { orSkip } from '../servers/foreign-suite.ts';
 import { cancellationTests } from './source/cancellation.ts';
 import { dumpTests } from './source/dump.ts';
 import { type SourceFixture, SourceHarness } from './source/fixture.ts';
@@ -12,7 +13,7 @@ export function describeSource(fixture: SourceFixture): void {
     const harness = new SourceHarness(fixture);
     before(async function () {
       this.timeout(fixture.startMs ?? 120_000);
-      await harness.open();
+      await orSkip(this, () => harness.open());
     });
     after(async () => await harness.close());
     beforeEach(() => harness.expectNothingLeft());
