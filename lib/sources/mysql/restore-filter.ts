@@ -1,0 +1,289 @@
+import { BackupError } from '../../errors.ts';
+import { type Piece, StatementSplitter } from './restore-splitter.ts';
+import { SqlModeFollower } from './restore-sql-mode.ts';
+import { type Meaning, meaningOf, type ObjectKind, type Range } from './restore-statement.ts';
+import { tokensOf } from './restore-tokens.ts';
+import { sequenceQualifiers } from './sequence-defaults.ts';
+
+/** What is wanted of a dump, and what its session begins with. */
+export interface FilterRules {
+  /** The sql_mode of a new session of the server. */
+  readonly sqlMode: string;
+  /** The longest statement that the server takes, in bytes. */
+  readonly maxStatementBytes: number;
+  /** Objects belong to whoever restores, not to those who defined them. */
+  readonly replaceDefiners: boolean;
+  /** Whether the rows of a table are wanted. */
+  keepsRows(table: string): boolean;
+}
+
+/** Statements other than rows are looked at as a whole: they are not longer, in bytes. */
+const MAX_DEFINITION_BYTES = 64 * 1024 * 1024;
+/** Enough of a statement to tell the table that its rows go into, in bytes. */
+const HEAD_BYTES = 2048;
+/** Smaller pieces of output are put together, in bytes. */
+const OUTPUT_BYTES = 64 * 1024;
+/** Statements that the client may not have run yet. */
+const MAX_REMEMBERED = 40_000;
+/** What an error shows of a statement, in characters. */
+const SHOWN_CHARACTERS = 200;
+
+/**
+ * The text of a dump on its way into the client. Statements pass as they are, except that
+ * - comments between them are left out, and so is the sandbox mark that older clients trip over;
+ * - `ALTER DATABASE` loses the name of the database that was dumped: the one that is restored is meant;
+ * - tables are not locked: nobody else has them, and a table whose default uses a sequence could not be filled;
+ * - the default of a column that takes numbers from a sequence loses that name too;
+ * - triggers lose it too, before their own name and their table's;
+ * - rows that are not wanted are left out, as whole statements;
+ * - definers are replaced when the rules say so.
+ * It keeps what the dump creates, to be compared with what the server has in the end.
+ */
+export class DumpFilter {
+  readonly #rules: FilterRules;
+  readonly #splitter = new StatementSplitter();
+  readonly #mode: SqlModeFollower;
+  readonly #created = new Map<ObjectKind, Set<string>>();
+  readonly #output = new Output();
+  #original: string | undefined;
+  /** Bytes of a statement that is not understood yet. */
+  #parts: Buffer[] = [];
+  #statementBytes = 0;
+  /** The rest of the statement passes, or is dropped. */
+  #decided: 'pass' | 'drop' | undefined;
+  #head = '';
+  #lastComment = '';
+
+  constructor(rules: FilterRules) {
+    this.#rules = rules;
+    this.#mode = new SqlModeFollower(rules.sqlMode);
+    this.#followMode();
+  }
+
+  /** Names of what the dump has created so far. */
+  created(kind: ObjectKind): ReadonlySet<string> {
+    return this.#created.get(kind) ?? new Set();
+  }
+
+  /** The statement that the client means by a line of its input, shortened. */
+  statementAt(line: number): string | undefined {
+    return this.#output.statementAt(line);
+  }
+
+  /** @throws BackupError when a statement cannot be let through */
+  *push(chunk: Buffer): Generator<Buffer, void> {
+    for (const piece of this.#splitter.split(chunk)) {
+      this.#take(piece);
+      yield* this.#output.full();
+    }
+  }
+
+  /** @throws BackupError `incomplete` when the dump does not end as one that was finished */
+  *end(): Generator<Buffer, void> {
+    for (const piece of this.#splitter.end()) this.#take(piece);
+    if (this.#splitter.isInStatement) {
+      throw new BackupError('incomplete', 'The dump ends in the middle of a statement');
+    }
+    if (!/^-- Dump completed\b/.test(this.#lastComment)) {
+      throw new BackupError(
+        'incomplete',
+        'The dump does not end with "-- Dump completed": the tool that wrote it was not done',
+      );
+    }
+    yield* this.#output.rest();
+  }
+
+  #take(piece: Piece): void {
+    switch (piece.kind) {
+      case 'gap':
+        return this.#output.add(piece.bytes);
+      case 'comment':
+        return this.#comment(piece.bytes);
+      case 'delimiter':
+        this.#lastComment = '';
+        return this.#output.add(piece.bytes);
+      case 'part':
+        return this.#part(piece.bytes);
+      case 'end':
+        return this.#endStatement(piece.bytes);
+    }
+  }
+
+  #comment(bytes: Buffer): void {
+    this.#lastComment = bytes.toString('utf8');
+    const [, name] = /^-- Host: .*? {4}Database: (.*)$/.exec(this.#lastComment) ?? [];
+    this.#original ??= name?.trim();
+    // The line numbers of the client's errors count on.
+    this.#output.add(Buffer.from('\n'.repeat(this.#lastComment.split('\n').length - 1)));
+  }
+
+  #part(bytes: Buffer): void {
+    this.#lastComment = '';
+    this.#statementBytes += bytes.length;
+    this.#requireSize(this.#rules.maxStatementBytes);
+    if (this.#decided === 'pass') return this.#output.add(bytes);
+    if (this.#decided === 'drop') return;
+    this.#parts.push(bytes);
+    if (this.#statementBytes >= HEAD_BYTES) this.#decide();
+  }
+
+  /** Whether the statement is one of rows: these pass in pieces, and may be large. */
+  #decide(): void {
+    const [first] = this.#parts;
+    const start = first === undefined ? '' : headOf(this.#parts);
+    const rows = ROWS.exec(start);
+    if (rows === null) return this.#requireSize(MAX_DEFINITION_BYTES);
+    const table = Buffer.from(rows[1] ?? '', 'latin1')
+      .toString('utf8')
+      .replaceAll('``', '`');
+    this.#decided = this.#rules.keepsRows(table) ? 'pass' : 'drop';
+    this.#head = start;
+    if (this.#decided === 'pass') for (const part of this.#parts) this.#output.add(part);
+    this.#parts = [];
+  }
+
+  #endStatement(delimiter: Buffer): void {
+    if (this.#decided === undefined) this.#decide();
+    if (this.#decided === undefined) this.#definition(Buffer.concat(this.#parts));
+    if (this.#decided !== 'drop') this.#output.endStatement(delimiter, this.#head);
+    this.#parts = [];
+    this.#decided = undefined;
+    this.#statementBytes = 0;
+  }
+
+  #definition(bytes: Buffer): void {
+    const text = bytes.toString('latin1');
+    const meaning = meaningOf(tokensOf(text, this.#mode));
+    this.#head = text.slice(0, HEAD_BYTES);
+    if (meaning.does === 'leave') {
+      throw new BackupError(
+        'invalid-config',
+        `The dump has a statement ${meaning.words}, so it is not the dump of one database: restore it with the client, by hand`,
+      );
+    }
+    if (meaning.does === 'lock') {
+      this.#decided = 'drop';
+      return;
+    }
+    if (meaning.does === 'set') this.#mode.follow(text);
+    if (meaning.does === 'set') this.#followMode();
+    if (meaning.does === 'create') this.#names(meaning.kind).add(meaning.name);
+    if (meaning.does === 'drop') this.#names(meaning.kind).delete(meaning.name);
+    this.#output.add(replaced(bytes, this.#replacements(meaning, text)));
+  }
+
+  #replacements(meaning: Meaning, text: string): Replacement[] {
+    if (meaning.does === 'alter-database')
+      return meaning.name === undefined ? [] : [{ ...meaning.name, by: '' }];
+    if (meaning.does !== 'create') return [];
+    if (meaning.kind === 'table') {
+      const original = this.#original;
+      return original === undefined ? [] : sequenceQualifiers(text, original, this.#mode).map(nothing);
+    }
+    const definer =
+      this.#rules.replaceDefiners && meaning.definer !== undefined
+        ? [{ ...meaning.definer, by: 'CURRENT_USER' }]
+        : [];
+    return [...definer, ...meaning.qualifiers.map(nothing)];
+  }
+
+  #names(kind: ObjectKind): Set<string> {
+    const names = this.#created.get(kind) ?? new Set();
+    this.#created.set(kind, names);
+    return names;
+  }
+
+  #followMode(): void {
+    this.#splitter.backslashEscapes = this.#mode.backslashEscapes;
+    this.#splitter.ansiQuotes = this.#mode.ansiQuotes;
+  }
+
+  #requireSize(limit: number): void {
+    if (this.#statementBytes <= limit) return;
+    const head = shown(this.#head === '' ? headOf(this.#parts) : this.#head);
+    throw new BackupError(
+      'invalid-config',
+      `A statement of the dump has more than ${limit} bytes, the longest that the server takes: set its max_allowed_packet higher, at most 1 GiB. The statement begins: ${head}`,
+    );
+  }
+}
+
+interface Replacement extends Range {
+  readonly by: string;
+}
+
+function nothing(range: Range): Replacement {
+  return { ...range, by: '' };
+}
+
+const ROWS = /^(?:INSERT|REPLACE)\s+(?:\w+\s+)*?INTO\s+`((?:[^`]|``)*)`/i;
+
+function headOf(parts: readonly Buffer[]): string {
+  return Buffer.concat(parts.map((part) => part.subarray(0, HEAD_BYTES)))
+    .subarray(0, HEAD_BYTES)
+    .toString('latin1');
+}
+
+function replaced(bytes: Buffer, replacements: readonly Replacement[]): Buffer {
+  if (replacements.length === 0) return bytes;
+  const pieces: Buffer[] = [];
+  let done = 0;
+  for (const { start, end, by } of replacements) {
+    pieces.push(bytes.subarray(done, start), Buffer.from(by));
+    done = end;
+  }
+  return Buffer.concat([...pieces, bytes.subarray(done)]);
+}
+
+function shown(head: string): string {
+  const text = Buffer.from(head, 'latin1').toString('utf8').replaceAll(/\s+/g, ' ').trim();
+  const characters = [...text];
+  return characters.length <= SHOWN_CHARACTERS ? text : `${characters.slice(0, SHOWN_CHARACTERS).join('')} …`;
+}
+
+/** What goes to the client: in pieces of a fair size, with the lines on which statements end. */
+class Output {
+  #pieces: Buffer[] = [];
+  #bytes = 0;
+  #line = 1;
+  #statements: { readonly lastLine: number; readonly head: string }[] = [];
+
+  add(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.#pieces.push(bytes);
+    this.#bytes += bytes.length;
+    for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) this.#line += 1;
+  }
+
+  endStatement(delimiter: Buffer, head: string): void {
+    this.#statements.push({ lastLine: this.#line, head: head.slice(0, 4 * SHOWN_CHARACTERS) });
+    if (this.#statements.length > MAX_REMEMBERED)
+      this.#statements = this.#statements.slice(MAX_REMEMBERED / 2);
+    this.add(delimiter);
+  }
+
+  statementAt(line: number): string | undefined {
+    const statement = this.#statements.find(({ lastLine }) => lastLine >= line);
+    return statement === undefined ? undefined : shown(statement.head);
+  }
+
+  *full(): Generator<Buffer, void> {
+    if (this.#bytes >= OUTPUT_BYTES) yield* this.rest();
+  }
+
+  /** Small pieces in one, large ones as they are. */
+  *rest(): Generator<Buffer, void> {
+    let small: Buffer[] = [];
+    for (const piece of this.#pieces) {
+      if (piece.length < OUTPUT_BYTES) small.push(piece);
+      else {
+        if (small.length > 0) yield Buffer.concat(small);
+        small = [];
+        yield piece;
+      }
+    }
+    if (small.length > 0) yield Buffer.concat(small);
+    this.#pieces = [];
+    this.#bytes = 0;
+  }
+}
