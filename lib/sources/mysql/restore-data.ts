@@ -76,7 +76,7 @@ async function fillable(
 ): Promise<string[]> {
   const { database, overwrite } = options;
   const coming = (await listObjects(session, restored)).names.get('table') ?? [];
-  const tables = options.tables.length === 0 ? coming : [...options.tables];
+  const tables = options.tables.length === 0 ? [...coming] : [...options.tables];
   const there = (await listObjects(session, database)).names.get('table') ?? [];
   for (const table of tables) {
     if (!coming.includes(table)) throw new BackupError('not-found', `The dump has no table ${table}`);

@@ -1,5 +1,6 @@
 import { BackupError } from '../../errors.ts';
 import { type Piece, StatementSplitter } from './restore-splitter.ts';
+import { FilterOutput, shownStatement } from './restore-output.ts';
 import { SqlModeFollower } from './restore-sql-mode.ts';
 import { type Meaning, meaningOf, type ObjectKind, type Range } from './restore-statement.ts';
 import { tokensOf } from './restore-tokens.ts';
@@ -21,12 +22,6 @@ export interface FilterRules {
 const MAX_DEFINITION_BYTES = 64 * 1024 * 1024;
 /** Enough of a statement to tell the table that its rows go into, in bytes. */
 const HEAD_BYTES = 2048;
-/** Smaller pieces of output are put together, in bytes. */
-const OUTPUT_BYTES = 64 * 1024;
-/** Statements that the client may not have run yet. */
-const MAX_REMEMBERED = 40_000;
-/** What an error shows of a statement, in characters. */
-const SHOWN_CHARACTERS = 200;
 
 /**
  * The text of a dump on its way into the client. Statements pass as they are, except that
@@ -44,7 +39,7 @@ export class DumpFilter {
   readonly #splitter = new StatementSplitter();
   readonly #mode: SqlModeFollower;
   readonly #created = new Map<ObjectKind, Set<string>>();
-  readonly #output = new Output();
+  readonly #output = new FilterOutput();
   #original: string | undefined;
   /** Bytes of a statement that is not understood yet. */
   #parts: Buffer[] = [];
@@ -93,19 +88,13 @@ export class DumpFilter {
     yield* this.#output.rest();
   }
 
-  #take(piece: Piece): void {
-    switch (piece.kind) {
-      case 'gap':
-        return this.#output.add(piece.bytes);
-      case 'comment':
-        return this.#comment(piece.bytes);
-      case 'delimiter':
-        this.#lastComment = '';
-        return this.#output.add(piece.bytes);
-      case 'part':
-        return this.#part(piece.bytes);
-      case 'end':
-        return this.#endStatement(piece.bytes);
+  #take({ kind, bytes }: Piece): void {
+    if (kind === 'comment') this.#comment(bytes);
+    else if (kind === 'part') this.#part(bytes);
+    else if (kind === 'end') this.#endStatement(bytes);
+    else {
+      if (kind === 'delimiter') this.#lastComment = '';
+      this.#output.add(bytes);
     }
   }
 
@@ -121,23 +110,25 @@ export class DumpFilter {
     this.#lastComment = '';
     this.#statementBytes += bytes.length;
     this.#requireSize(this.#rules.maxStatementBytes);
-    if (this.#decided === 'pass') return this.#output.add(bytes);
-    if (this.#decided === 'drop') return;
+    if (this.#decided === 'pass') this.#output.add(bytes);
+    if (this.#decided !== undefined) return;
     this.#parts.push(bytes);
     if (this.#statementBytes >= HEAD_BYTES) this.#decide();
   }
 
   /** Whether the statement is one of rows: these pass in pieces, and may be large. */
   #decide(): void {
-    const [first] = this.#parts;
-    const start = first === undefined ? '' : headOf(this.#parts);
-    const rows = ROWS.exec(start);
-    if (rows === null) return this.#requireSize(MAX_DEFINITION_BYTES);
+    const head = headOf(this.#parts);
+    const rows = ROWS.exec(head);
+    if (rows === null) {
+      this.#requireSize(MAX_DEFINITION_BYTES);
+      return;
+    }
     const table = Buffer.from(rows[1] ?? '', 'latin1')
       .toString('utf8')
       .replaceAll('``', '`');
     this.#decided = this.#rules.keepsRows(table) ? 'pass' : 'drop';
-    this.#head = start;
+    this.#head = head;
     if (this.#decided === 'pass') for (const part of this.#parts) this.#output.add(part);
     this.#parts = [];
   }
@@ -200,7 +191,7 @@ export class DumpFilter {
 
   #requireSize(limit: number): void {
     if (this.#statementBytes <= limit) return;
-    const head = shown(this.#head === '' ? headOf(this.#parts) : this.#head);
+    const head = shownStatement(this.#head === '' ? headOf(this.#parts) : this.#head);
     throw new BackupError(
       'invalid-config',
       `A statement of the dump has more than ${limit} bytes, the longest that the server takes: set its max_allowed_packet higher, at most 1 GiB. The statement begins: ${head}`,
@@ -233,57 +224,4 @@ function replaced(bytes: Buffer, replacements: readonly Replacement[]): Buffer {
     done = end;
   }
   return Buffer.concat([...pieces, bytes.subarray(done)]);
-}
-
-function shown(head: string): string {
-  const text = Buffer.from(head, 'latin1').toString('utf8').replaceAll(/\s+/g, ' ').trim();
-  const characters = [...text];
-  return characters.length <= SHOWN_CHARACTERS ? text : `${characters.slice(0, SHOWN_CHARACTERS).join('')} …`;
-}
-
-/** What goes to the client: in pieces of a fair size, with the lines on which statements end. */
-class Output {
-  #pieces: Buffer[] = [];
-  #bytes = 0;
-  #line = 1;
-  #statements: { readonly lastLine: number; readonly head: string }[] = [];
-
-  add(bytes: Buffer): void {
-    if (bytes.length === 0) return;
-    this.#pieces.push(bytes);
-    this.#bytes += bytes.length;
-    for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) this.#line += 1;
-  }
-
-  endStatement(delimiter: Buffer, head: string): void {
-    this.#statements.push({ lastLine: this.#line, head: head.slice(0, 4 * SHOWN_CHARACTERS) });
-    if (this.#statements.length > MAX_REMEMBERED)
-      this.#statements = this.#statements.slice(MAX_REMEMBERED / 2);
-    this.add(delimiter);
-  }
-
-  statementAt(line: number): string | undefined {
-    const statement = this.#statements.find(({ lastLine }) => lastLine >= line);
-    return statement === undefined ? undefined : shown(statement.head);
-  }
-
-  *full(): Generator<Buffer, void> {
-    if (this.#bytes >= OUTPUT_BYTES) yield* this.rest();
-  }
-
-  /** Small pieces in one, large ones as they are. */
-  *rest(): Generator<Buffer, void> {
-    let small: Buffer[] = [];
-    for (const piece of this.#pieces) {
-      if (piece.length < OUTPUT_BYTES) small.push(piece);
-      else {
-        if (small.length > 0) yield Buffer.concat(small);
-        small = [];
-        yield piece;
-      }
-    }
-    if (small.length > 0) yield Buffer.concat(small);
-    this.#pieces = [];
-    this.#bytes = 0;
-  }
 }

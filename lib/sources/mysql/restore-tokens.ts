@@ -36,7 +36,7 @@ export function* tokensOf(text: string, rules: QuoteRules): Generator<Token, voi
   }
 }
 
-const BLANK = /\s+|\/\*M?!\d*|\*\/|\/\*[^]*?(?:\*\/|$)|#[^\n]*|--(?=\s|$)[^\n]*/y;
+const BLANK = /\s+|\/\*M?!\d*|\*\/|\/\*[\s\S]*?(?:\*\/|$)|#[^\n]*|--(?=\s|$)[^\n]*/y;
 const WORD = /[\w$\x80-\xff]+/y;
 
 function blankLength(text: string, at: number): number {

@@ -158,5 +158,5 @@ async function run(session: DefinitionSession, text: string, does: string, accou
 
 /** What a server quotes of a statement that it does not understand. */
 function withoutQuoted(message: string): string {
-  return message.replace(/ near '[^]*$/, '');
+  return message.replace(/ near '.*$/s, '');
 }
