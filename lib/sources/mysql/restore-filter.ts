@@ -1,6 +1,6 @@
 import { BackupError } from '../../errors.ts';
-import { type Piece, StatementSplitter } from './restore-splitter.ts';
 import { FilterOutput, shownStatement } from './restore-output.ts';
+import { type Piece, StatementSplitter } from './restore-splitter.ts';
 import { SqlModeFollower } from './restore-sql-mode.ts';
 import { type Meaning, meaningOf, type ObjectKind, type Range } from './restore-statement.ts';
 import { tokensOf } from './restore-tokens.ts';
