@@ -71,16 +71,12 @@ export function numberIn(text: string): number | undefined {
   return found === null ? undefined : Number(found[1] ?? found[2]);
 }
 
-/**
- * The error of a tool, under the class that the server's own error number gives it.
- * @param thrown of a `ToolProcess`
- */
-export function toolFailure(thrown: unknown): unknown {
-  if (!(thrown instanceof BackupError) || thrown.code !== 'incomplete') return thrown;
-  const number = numberIn(thrown.message);
+/** The failure of a tool, under the class that the server's own error number gives it. */
+export function toolFailure(failure: BackupError): BackupError {
+  const number = numberIn(failure.message);
   const cause = number === undefined ? undefined : causeOfNumber(number);
-  if (cause === undefined) return thrown;
-  return new BackupError(cause.code, thrown.message, { transient: cause.transient, cause: thrown });
+  if (cause === undefined) return failure;
+  return new BackupError(cause.code, failure.message, { transient: cause.transient, cause: failure });
 }
 
 function causeOf(code: string | undefined, errno: number | undefined): Cause {
