@@ -1,3 +1,4 @@
+import { BackupError } from '../../errors.ts';
 import type { MysqlRow, MysqlSession } from './connect.ts';
 import { quoteName } from './privileges.ts';
 
@@ -19,7 +20,7 @@ export async function mayReadAccounts(session: MysqlSession): Promise<boolean> {
     await session.query('SELECT 1 FROM mysql.db LIMIT 1');
     return true;
   } catch (error) {
-    if (isPermission(error)) return false;
+    if (error instanceof BackupError && error.code === 'permission') return false;
     throw error;
   }
 }
@@ -29,15 +30,30 @@ export async function listAccounts(session: MysqlSession): Promise<Account[]> {
   return session.flavour === 'mariadb' ? accountsOfMariadb(session) : accountsOfMysql(session);
 }
 
-/** The statements that create an account and give it what it may do, each without its `;`. */
+/** What an account is made of, each statement without its `;`. */
+export interface AccountStatements {
+  readonly create: string;
+  /** What it may do, and its default role. */
+  readonly grants: readonly string[];
+}
+
+/**
+ * The statements that make an account.
+ * @returns undefined when the server does not know it: it was dropped, or MariaDB ignores accounts whose host
+ *   is a name (`skip_name_resolve`)
+ */
 export async function statementsFor(
   session: MysqlSession,
-  account: Account,
-): Promise<{ create: string; grants: string[] }> {
-  const { name, isRole } = account;
-  const create = isRole ? `CREATE ROLE IF NOT EXISTS ${name}` : await createStatement(session, name);
-  const lines = firstColumn(await session.query(`SHOW GRANTS FOR ${name}`));
-  return { create, grants: lines.map((line) => withoutCredentials(line, name)) };
+  { name, isRole }: Account,
+): Promise<AccountStatements | undefined> {
+  try {
+    const create = isRole ? `CREATE ROLE IF NOT EXISTS ${name}` : await createStatement(session, name);
+    const lines = firstColumn(await session.query(`SHOW GRANTS FOR ${name}`));
+    return { create, grants: lines.map((line) => withoutCredentials(line, name)) };
+  } catch (error) {
+    if (error instanceof BackupError && error.code === 'not-found') return undefined;
+    throw error;
+  }
 }
 
 async function createStatement(session: MysqlSession, name: string): Promise<string> {
@@ -110,8 +126,4 @@ function isOurs([user]: MysqlRow): boolean {
 
 function firstColumn(rows: readonly MysqlRow[]): string[] {
   return rows.map(([text]) => text ?? '');
-}
-
-function isPermission(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'permission';
 }

@@ -18,7 +18,10 @@ const NUMBERS: readonly { readonly cause: Cause; readonly numbers: readonly numb
       3159, 3955, 4151,
     ],
   },
-  { cause: { code: 'not-found', transient: false }, numbers: [1049, 1051, 1146, 1305, 1347] },
+  {
+    cause: { code: 'not-found', transient: false },
+    numbers: [1049, 1051, 1133, 1141, 1146, 1305, 1347, 3162],
+  },
   { cause: { code: 'already-exists', transient: false }, numbers: [1007, 1050, 1304] },
   { cause: { code: 'no-space', transient: false }, numbers: [1021, 1114] },
   { cause: { code: 'corrupt', transient: false }, numbers: [1034, 1035, 1194, 1195, 1712] },

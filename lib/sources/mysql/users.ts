@@ -40,6 +40,7 @@ class UsersDump {
   readonly #signal: AbortSignal;
   readonly #settled = Promise.withResolvers<DumpProof>();
   readonly #onAbort = () => void this.#fail(this.#signal.reason);
+  readonly #warnings: string[] = [];
   #accounts = 0;
   #isOver = false;
 
@@ -80,13 +81,17 @@ class UsersDump {
       const accounts = await listAccounts(this.#session);
       const grants: string[] = [];
       for (const account of accounts) {
-        const { create, grants: own } = await statementsFor(this.#session, account);
-        grants.push(...own);
-        yield Buffer.from(`${create};\n`);
+        const statements = await statementsFor(this.#session, account);
+        if (statements === undefined) {
+          this.#warnings.push(`${account.name} is not dumped: the server does not use it (any more)`);
+          continue;
+        }
+        this.#accounts += 1;
+        grants.push(...statements.grants);
+        yield Buffer.from(`${statements.create};\n`);
       }
       if (grants.length > 0) yield Buffer.from(`${grants.join(';\n')};\n`);
-      this.#accounts = accounts.length;
-      yield Buffer.from(`-- Dump completed: ${accounts.length} accounts\n`);
+      yield Buffer.from(`-- Dump completed: ${this.#accounts} accounts\n`);
       await this.#succeed(grants.length);
     } catch (error) {
       const failure = toBackupError(error, SUBJECT);
@@ -96,11 +101,11 @@ class UsersDump {
   }
 
   #header(): Buffer {
-    const { flavour, version, subject } = this.#session;
+    const { flavour, version } = this.#session;
     const name = flavour === 'mariadb' ? 'MariaDB' : 'MySQL';
     return Buffer.from(
       [
-        `-- Users, roles and grants of ${name} ${version}, ${subject}`,
+        `-- Users, roles and grants of ${name} ${version}`,
         '-- Load it after the databases: grants on tables need them.',
         'SET NAMES utf8mb4;',
         "SET SESSION sql_mode = '';",
@@ -115,7 +120,7 @@ class UsersDump {
     this.#settled.resolve({
       statement: `${this.#accounts} accounts, ${grants} grants`,
       facts: { accounts: this.#accounts, grants, flavour, serverVersion: version },
-      warnings: [],
+      warnings: this.#warnings,
     });
   }
 
