@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { BackupError } from '../../errors.ts';
+import type { DestinationDriver } from '../driver.ts';
+import { roundTrip } from '../round-trip.ts';
+import { listObjects, removeObject, statObject, sweepTemporaries } from './listing.ts';
+import { type FtpOptionsInput, ftpLocation, ftpOptions } from './options.ts';
+import { readObject } from './read.ts';
+import { FtpStorage } from './storage.ts';
+import { writeObject } from './write.ts';
+
+/**
+ * A folder on an FTP server, by FTP over TLS unless plain FTP was chosen. Objects are files; what is not
+ * committed has a hidden name beside its later one. FTP cannot tell free space, and has no word for "make
+ * this durable": a server that acknowledges may still lose it with its power.
+ * @throws BackupError `invalid-config`
+ */
+export function createFtpDestination(input: FtpOptionsInput): DestinationDriver {
+  const parsed = ftpOptions.safeParse(input);
+  if (!parsed.success) {
+    const problem = z.prettifyError(parsed.error).replaceAll('\n', ' ');
+    throw new BackupError('invalid-config', `The FTP storage is not valid: ${problem}`);
+  }
+  const options = parsed.data;
+  const storage = new FtpStorage(options);
+  const driver: DestinationDriver = {
+    kind: 'ftp',
+    describe: () => ftpLocation(options),
+    // Most servers rename over what is there in one step, but none of them promises it.
+    properties: { ranges: true, atomicReplace: false, concurrency: options.connections },
+    probe: async (signal) => await roundTrip(driver, signal),
+    write: async (path, bytes, writing) => await writeObject(storage, path, bytes, writing),
+    read: async (path, reading) => await readObject(storage, path, reading),
+    list: (prefix, signal) => listObjects(storage, prefix, signal),
+    stat: async (path, signal) => await statObject(storage, path, signal),
+    remove: async (path, signal) => await removeObject(storage, path, signal),
+    sweep: async (olderThan, signal) => await sweepTemporaries(storage, olderThan, signal),
+  };
+  return driver;
+}

@@ -1,0 +1,53 @@
+import { createHash } from 'node:crypto';
+import type { FtpConnection } from './connection.ts';
+import { replyCode, saysMissing } from './failures.ts';
+import { look, pathOf, pruneFolders } from './folders.ts';
+import type { FtpStorage } from './storage.ts';
+
+/** How long a clean-up may go on after its caller has given up waiting, in ms. */
+const CLEAN_UP_MS = 60_000;
+
+/** Where one object is being written. */
+export interface FtpPlace {
+  readonly storage: FtpStorage;
+  readonly path: string;
+  /** Its names below the storage's folder. */
+  readonly names: readonly string[];
+  /** The same with the hidden name that it has until it is committed. */
+  readonly temporary: readonly string[];
+}
+
+/**
+ * The hidden folder that is held while an object is renamed: making one is what FTP does atomically. Without
+ * the object's own name, since servers refuse for folders what they take for files.
+ */
+export function lockOf({ names }: FtpPlace): string[] {
+  const digest = createHash('sha256')
+    .update(names.at(-1) as string)
+    .digest('hex');
+  return [...names.slice(0, -1), `.commit.${digest.slice(0, 16)}.partial`];
+}
+
+/** Removes the temporary file and the folders that were made for it, on any connection that can be had. */
+export async function removeTraces(place: FtpPlace, { lock = false } = {}): Promise<void> {
+  const signal = AbortSignal.timeout(CLEAN_UP_MS);
+  await place.storage.use(`remove the unfinished ${place.path}`, signal, async (connection) => {
+    await removeTemporary(connection, place, signal);
+    if (lock) await connection.tryCommand(`RMD ${pathOf(connection, lockOf(place))}`, signal);
+    await pruneFolders(connection, place.names.slice(0, -1), signal);
+  });
+}
+
+async function removeTemporary(
+  connection: FtpConnection,
+  { temporary }: FtpPlace,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await connection.command(`DELE ${pathOf(connection, temporary)}`, signal);
+  } catch (error) {
+    if (replyCode(error) === undefined) throw error;
+    if (saysMissing(error) || (await look(connection, temporary, signal)) === undefined) return;
+    throw error;
+  }
+}

@@ -1,0 +1,139 @@
+import { orAbort, settled } from '../../abort.ts';
+import { abortError, throwIfAborted } from '../../errors.ts';
+import { FtpConnection } from './connection.ts';
+import { saysTooMany } from './failures.ts';
+import type { FtpOptions } from './options.ts';
+
+/** A connection that nobody needs is closed after that time, in ms: earlier than servers do it. */
+const IDLE_MS = 10_000;
+/** One that was idle for longer is tried with NOOP first: it may be gone without a sign. */
+const TRUSTED_MS = 1000;
+const NOOP_MS = 5000;
+
+export interface Loan {
+  readonly connection: FtpConnection;
+  giveBack(): void;
+}
+
+interface IdleConnection {
+  readonly connection: FtpConnection;
+  readonly since: number;
+  readonly closes: NodeJS.Timeout;
+}
+
+/**
+ * The control connections of one storage: opened when needed, kept for a short while, never more than the
+ * options say, and never keeping the process alive.
+ */
+export class FtpPool {
+  readonly #options: FtpOptions;
+  readonly #idle: IdleConnection[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #limit: number;
+  #taken = 0;
+
+  constructor(options: FtpOptions) {
+    this.#options = options;
+    this.#limit = options.connections;
+  }
+
+  /** Does the work on a connection that is its own meanwhile. @throws what the work or the login threw */
+  async use<T>(signal: AbortSignal, work: (connection: FtpConnection) => Promise<T>): Promise<T> {
+    const loan = await this.lend(signal);
+    try {
+      return await work(loan.connection);
+    } finally {
+      loan.giveBack();
+    }
+  }
+
+  /** A connection until it is given back, once. @throws what the login threw */
+  async lend(signal: AbortSignal): Promise<Loan> {
+    const connection = await this.#take(signal);
+    return {
+      connection,
+      giveBack: () => {
+        if (connection.usable) this.#keep(connection);
+        this.#leave();
+      },
+    };
+  }
+
+  async #take(signal: AbortSignal): Promise<FtpConnection> {
+    for (;;) {
+      await this.#turn(signal);
+      try {
+        return (await this.#takeIdle(signal)) ?? (await FtpConnection.open(this.#options, signal));
+      } catch (error) {
+        const others = this.#taken - 1;
+        // The server allows fewer than the options: wait for one of ours.
+        const wait = saysTooMany(error) && others > 0;
+        if (wait) this.#limit = Math.min(this.#limit, others);
+        this.#leave();
+        if (!wait) throw error;
+      }
+    }
+  }
+
+  /** Waits until fewer than the limit are in use. */
+  async #turn(signal: AbortSignal): Promise<void> {
+    throwIfAborted(signal);
+    if (this.#taken < this.#limit) {
+      this.#taken += 1;
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      const enter = () => {
+        signal.removeEventListener('abort', giveUp);
+        this.#taken += 1;
+        resolve();
+      };
+      const giveUp = () => {
+        const at = this.#waiting.indexOf(enter);
+        if (at >= 0) this.#waiting.splice(at, 1);
+        reject(abortError(signal));
+      };
+      this.#waiting.push(enter);
+      signal.addEventListener('abort', giveUp, { once: true });
+    });
+  }
+
+  #leave(): void {
+    this.#taken -= 1;
+    if (this.#taken < this.#limit) this.#waiting.shift()?.();
+  }
+
+  async #takeIdle(signal: AbortSignal): Promise<FtpConnection | undefined> {
+    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
+      clearTimeout(idle.closes);
+      const { connection } = idle;
+      if (!connection.usable) continue;
+      connection.client.ftp.socket.ref();
+      if (performance.now() - idle.since < TRUSTED_MS || (await answers(connection, signal)))
+        return connection;
+      connection.close();
+    }
+    return undefined;
+  }
+
+  #keep(connection: FtpConnection): void {
+    const closes = setTimeout(() => {
+      const at = this.#idle.findIndex((idle) => idle.connection === connection);
+      if (at >= 0) this.#idle.splice(at, 1);
+      connection.close();
+    }, IDLE_MS);
+    closes.unref();
+    connection.client.ftp.socket.unref();
+    this.#idle.push({ connection, since: performance.now(), closes });
+  }
+}
+
+async function answers(connection: FtpConnection, signal: AbortSignal): Promise<boolean> {
+  let answered = false;
+  const asking = connection.command('NOOP', signal).then(() => {
+    answered = true;
+  });
+  asking.catch(() => undefined);
+  await orAbort(settled(asking, NOOP_MS), signal);
+  return answered;
+}
