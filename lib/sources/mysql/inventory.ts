@@ -27,7 +27,8 @@ export async function takeInventory(session: MysqlSession, database: string): Pr
   );
   const ofType = (wanted: (type: string) => boolean) =>
     tables.reduce((sum, [type, count]) => (wanted(type ?? '') ? sum + Number(count) : sum), 0);
-  const count = async (sql: string) => Number((await ask(sql))[0]?.[0] ?? 0);
+  const [counts = []] = await session.query(COUNTS, [database, database, database, database]);
+  const [routines = 0, events = 0, triggers = 0, generated = 0] = counts.map(Number);
   return {
     characterSet: characterSet ?? '',
     collation: collation ?? '',
@@ -35,13 +36,13 @@ export async function takeInventory(session: MysqlSession, database: string): Pr
       tables: ofType((type) => type !== 'SEQUENCE' && !type.endsWith('VIEW')),
       views: ofType((type) => type.endsWith('VIEW')),
       sequences: ofType((type) => type === 'SEQUENCE'),
-      routines: await count('SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = ?'),
-      events: await count('SELECT COUNT(*) FROM information_schema.events WHERE event_schema = ?'),
-      triggers: await count('SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = ?'),
+      routines,
+      events,
+      triggers,
     },
     nonTransactional: (await ask(NON_TRANSACTIONAL)).map(([table, engine]) => `${table} (${engine})`),
     hasHistory: ofType((type) => type === 'SYSTEM VERSIONED') > 0,
-    hasGeneratedColumns: (await count(GENERATED)) > 0,
+    hasGeneratedColumns: generated > 0,
   };
 }
 
@@ -51,5 +52,9 @@ const NON_TRANSACTIONAL = `
    WHERE t.table_schema = ? AND e.transactions <> 'YES'
    ORDER BY t.table_name`;
 
-const GENERATED = `
-  SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = ? AND generation_expression <> ''`;
+const COUNTS = `
+  SELECT (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = ?),
+         (SELECT COUNT(*) FROM information_schema.events WHERE event_schema = ?),
+         (SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = ?),
+         (SELECT COUNT(*) FROM information_schema.columns
+           WHERE table_schema = ? AND generation_expression <> '')`;

@@ -63,8 +63,7 @@ export class LockWatch {
       const waiting = (await this.#session.query('SHOW PROCESSLIST')).find((row) => this.#isStuck(row));
       if (waiting !== undefined && since === this.#waitingSince) this.#give(waiting);
     } catch {
-      // A session that is lost ends the watch, not the dump.
-      this.close();
+      // A session that is lost, or cannot tell, does not harm the dump.
     } finally {
       this.#asks = false;
     }
