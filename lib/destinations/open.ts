@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BackupError } from '../errors.ts';
 import type { DestinationDriver } from './driver.ts';
+import { openFtp } from './ftp/url.ts';
 import { createLocalDestination } from './local/local.ts';
 
 /** Opens the storage that a URL of one scheme names. */
@@ -10,6 +11,8 @@ export type StorageOpener = (url: URL) => DestinationDriver;
 /** One line for each storage that can be named by a URL. */
 const OPENERS: Readonly<Record<string, StorageOpener>> = {
   file: openFolder,
+  ftp: openFtp,
+  ftps: openFtp,
 };
 
 /** At least two letters, so that the drive of `C:\backups` is none. */
