@@ -6,7 +6,7 @@ import type { SettingsSchema } from './forms/describe-form.ts';
 import type { SettingsSpec } from './forms/settings.ts';
 import type { NodeRole } from './node-role.ts';
 import type { BackupRuntime } from './runtime.ts';
-import type { Offer, ServiceKey } from './services.ts';
+import type { Offer, ServiceKey, ServiceUse } from './services.ts';
 
 /** One `.js`/`.html` pair of the package; each loads or fails on its own. */
 export type NodeSet = 'config' | 'sources' | 'transforms' | 'destinations' | 'restore';
@@ -45,7 +45,7 @@ export interface NodeContext<Settings> {
   /** The running Node-RED node, for what identifies it to others. */
   readonly self: { readonly id: string; readonly type: string; readonly name?: string };
   /** @throws BackupError `invalid-config` when the node with this id does not offer it */
-  use<Service>(key: ServiceKey<Service>, nodeId: string): Service;
+  readonly use: ServiceUse;
   find<Service>(key: ServiceKey<Service>, nodeId: string): Service | undefined;
   /** Shows a status at once. */
   status(status: NodeStatus): void;

@@ -1,4 +1,4 @@
-import type { ServiceKey } from './services.ts';
+import type { ServiceUse } from './services.ts';
 
 /** Routes below `/dbackup/api/` that buttons of edit forms ask. */
 export type ActionRoute = 'storages/test' | 'sources/databases' | 'servers/test' | 'keys/test';
@@ -30,7 +30,7 @@ export interface ActionEnvironment {
    * What a config node offers that the form refers to, as it stands in the editor, deployed or not.
    * @throws BackupError `invalid-config` when it is missing or not set up
    */
-  use<Service>(key: ServiceKey<Service>, nodeId: string): Service;
+  readonly use: ServiceUse;
 }
 
 export interface AnswerRow {

@@ -1,11 +1,16 @@
 import type { BackupNodeType, NodeSettings } from '../lib/plan/flow-problem.ts';
 import { keyNode } from './config/key.ts';
 import { localStorageNode } from './config/local-storage.ts';
+import { mysqlServerNode } from './config/mysql-server.ts';
+import { postgresServerNode } from './config/postgres-server.ts';
+import { sshNode } from './config/ssh.ts';
 import type { AnyNode } from './define-node.ts';
 import { localNode } from './destinations/local.ts';
 import { activeCase, formOf, readSettings } from './forms/settings.ts';
 import { restoreNode } from './restore/restore.ts';
 import { verifyNode } from './restore/verify.ts';
+import { mysqlNode } from './sources/mysql.ts';
+import { postgresNode } from './sources/postgres.ts';
 import { sqliteNode } from './sources/sqlite.ts';
 import { checksumNode } from './transforms/checksum.ts';
 import { compressNode } from './transforms/compress.ts';
@@ -15,6 +20,11 @@ import { encryptNode } from './transforms/encrypt.ts';
 export const allNodes: readonly AnyNode[] = [
   keyNode,
   localStorageNode,
+  postgresServerNode,
+  mysqlServerNode,
+  sshNode,
+  postgresNode,
+  mysqlNode,
   sqliteNode,
   compressNode,
   encryptNode,

@@ -2,6 +2,9 @@ import type { DestinationDriver } from '../lib/destinations/driver.ts';
 import { BackupError } from '../lib/errors.ts';
 import type { EncryptionKey, KeyRing } from '../lib/keys/keys.ts';
 import type { DestinationBinding } from '../lib/plan/bindings.ts';
+import type { MysqlServer } from '../lib/sources/mysql/options.ts';
+import type { PostgresServer } from '../lib/sources/postgres/options.ts';
+import type { SshOptions } from '../lib/ssh/options.ts';
 
 /** Names what one node offers to others, and the type of it. */
 export interface ServiceKey<Service> {
@@ -24,11 +27,25 @@ export interface KeyService {
   keyRing(): Promise<KeyRing>;
 }
 
+/** A database server, offered by its config node. */
+export interface ServerService<Server> {
+  /** How to reach it and sign in, through its bastion where it has one. */
+  server(): Server;
+}
+
+/** A host that is reached by SSH, offered by its config node. */
+export interface SshService {
+  options(): SshOptions;
+}
+
 /** A place that backup sets are written to, offered by a destination node. */
 export interface PlaceService {
   binding(): DestinationBinding;
 }
 
+export const POSTGRES_SERVER: ServiceKey<ServerService<PostgresServer>> = { name: 'PostgreSQL server' };
+export const MYSQL_SERVER: ServiceKey<ServerService<MysqlServer>> = { name: 'MySQL server' };
+export const SSH: ServiceKey<SshService> = { name: 'SSH host' };
 export const STORAGE: ServiceKey<StorageService> = { name: 'storage' };
 export const KEY: ServiceKey<KeyService> = { name: 'key' };
 export const PLACE: ServiceKey<PlaceService> = { name: 'destination' };
@@ -47,6 +64,9 @@ export function offer<Service>(key: ServiceKey<Service>, service: Service): Offe
 export interface NodeLookup {
   readonly nodes: { getNode(id: string): object | null | undefined };
 }
+
+/** Finds the service of a node that a setting refers to. @throws BackupError `invalid-config` when there is none */
+export type ServiceUse = <Service>(key: ServiceKey<Service>, nodeId: string) => Service;
 
 const OFFERS: unique symbol = Symbol.for('@dbackup/node-red.offers');
 

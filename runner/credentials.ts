@@ -8,6 +8,8 @@ import type { FlowCredentials, FlowEntry } from './runtime.ts';
 export type PlainCredentials = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
 const plainCredentials = z.record(z.string(), z.record(z.string(), z.unknown()));
+const inFlow = z.record(z.string(), z.unknown());
+const VARIABLE = /^\$\{(\S+)\}$/;
 const encryptedCredentials = z.strictObject({ $: z.string().regex(/^[0-9a-f]{32}/) });
 
 /** Node-RED's own way to encrypt flows_cred.json: AES-256-CTR with the SHA-256 of the secret, hex IV in front. */
@@ -50,7 +52,7 @@ export function encryptCredentials(credentials: PlainCredentials, secret: string
 }
 
 /**
- * The credentials with every `${NAME}` replaced by the environment variable NAME, or else by the content of
+ * The credentials, and the variables that stand for secrets in the flow itself, with every `${NAME}` replaced by the environment variable NAME, or else by the content of
  * the file that NAME_FILE names (without the newline at its end). Names that a tab, subflow or the flow's global environment
  * defines are left to Node-RED.
  * @throws BackupError `wrong-key`, `invalid-config` naming every variable that is not set
@@ -60,14 +62,13 @@ export function readCredentials(
   flows: readonly FlowEntry[],
   env: Readonly<Record<string, string | undefined>>,
 ): PlainCredentials {
-  if (given === undefined) return {};
-  const plain = 'plain' in given ? given.plain : decryptCredentials(given.encrypted, given.secret);
+  const plain = withVariablesOf(flows, plainOf(given));
   const left = namesDefinedIn(flows);
   const problems: string[] = [];
   const resolve = (value: unknown, where: string): unknown => {
     if (Array.isArray(value)) return value.map((item) => resolve(item, where));
     if (typeof value === 'object' && value !== null) return resolveFields(value, where);
-    const name = typeof value === 'string' ? /^\$\{(\S+)\}$/.exec(value)?.[1] : undefined;
+    const name = typeof value === 'string' ? VARIABLE.exec(value)?.[1] : undefined;
     if (name === undefined || left.has(name)) return value;
     const found = fromEnvironment(name, env);
     if (found === undefined) problems.push(`${where} needs the environment variable ${name} or ${name}_FILE`);
@@ -82,6 +83,26 @@ export function readCredentials(
   );
   if (problems.length > 0) throw new BackupError('invalid-config', problems.join('; '));
   return resolved;
+}
+
+function plainOf(given: FlowCredentials | undefined): PlainCredentials {
+  if (given === undefined) return {};
+  return 'plain' in given ? given.plain : decryptCredentials(given.encrypted, given.secret);
+}
+
+/**
+ * A flow that is written by hand, such as a template, may say under `credentials` of a node which variables
+ * its secrets come from, as the editor's import takes it too. Secrets themselves do not belong there.
+ */
+function withVariablesOf(flows: readonly FlowEntry[], given: PlainCredentials): PlainCredentials {
+  const merged: Record<string, Readonly<Record<string, unknown>>> = { ...given };
+  for (const { id, credentials } of flows) {
+    const own = inFlow.safeParse(credentials);
+    if (!own.success) continue;
+    const variables = Object.entries(own.data).filter(([, value]) => VARIABLE.test(String(value)));
+    merged[id] = { ...Object.fromEntries(variables), ...merged[id] };
+  }
+  return merged;
 }
 
 function fromEnvironment(

@@ -13,7 +13,8 @@ Exit codes:
 
 Keys are never given as arguments. They are looked for in the key vault of the data directory
 (opened with DBACKUP_MASTER_KEY or DBACKUP_MASTER_KEY_FILE), in the files that options name, and
-in DBACKUP_PASSPHRASE or DBACKUP_PASSPHRASE_FILE.`;
+in DBACKUP_PASSPHRASE or DBACKUP_PASSPHRASE_FILE. Nor are passwords of servers: they come from the
+flow's credentials, or for a URL from DBACKUP_SERVER_PASSWORD or DBACKUP_SERVER_PASSWORD_FILE.`;
 
 /** Runs one command line and ends the process with its exit code. */
 export async function main(argv: readonly string[]): Promise<never> {
@@ -122,13 +123,26 @@ function addSetCommands(program: Command, run: Runner): void {
     .argument('<set>', SET_HELP)
     .addOption(jobOption())
     .option('--database <name>', 'which database; not needed when the set holds one only')
-    .requiredOption('--to <path>', 'where the database goes')
+    .option('--to <target>', 'SQLite: the file to make; servers: name of the database (default: the same)')
+    .addOption(serverOption())
     .option('--overwrite', 'replace a database that is there')
     .option('--no-safety-copy', 'do not keep what is replaced')
+    .addOption(new Option('--schema-only', 'restore no data').conflicts('dataOnly'))
+    .option('--data-only', 'restore data into tables that are there')
+    .option('--table <name>', 'only this table, may be given several times', collect)
+    .option('--no-owners', 'let everything belong to the user who restores')
+    .option('--no-privileges', 'do not give back who may do what')
+    .option('--jobs <count>', 'parallel jobs', positiveInteger, 1)
     .addOption(jsonOption())
     .action(async (set, options) =>
       run((await import('./commands/restore.ts')).restore, { set, ...options }),
     );
+  withCredentials(program.command('databases'))
+    .description('list the databases of a server')
+    .addOption(serverOption())
+    .option('--flow <file>', 'flow file that names the server')
+    .addOption(jsonOption())
+    .action(async (options) => run((await import('./commands/databases.ts')).databases, options));
   withKeys(program.command('decrypt'))
     .description('decrypt a loose .dbk or .age file')
     .argument('<file>', 'the encrypted file')
@@ -179,6 +193,13 @@ const SET_HELP = '<job>/<id> as list shows it, the id alone, or "latest"';
 
 function jobOption(): Option {
   return new Option('--job <name>', 'only sets and runs of this job');
+}
+
+function serverOption(): Option {
+  return new Option(
+    '--server <url|name>',
+    'postgresql://user@host/ or mysql://user@host/; with --flow the name or id of a server',
+  );
 }
 
 function jsonOption(): Option {

@@ -2,8 +2,8 @@ import { type FlowEnvironment, variableIn } from './flow-environment.ts';
 import { type FlowNode, nodeLabel } from './flow-file.ts';
 import type { ConfigReference, FlowCheckContext, FlowProblem } from './flow-problem.ts';
 
-/** Properties that are not settings of a node. */
-const STRUCTURE = new Set('id type z g d x y w h l wires links env info'.split(' '));
+/** Properties that are not settings of a node; which variables secrets come from is read with the secrets. */
+const STRUCTURE = new Set('id type z g d x y w h l wires links env info credentials'.split(' '));
 
 /** `${NAME}` in the midst of a value, which Node-RED leaves as it stands. */
 const PARTIAL = /\$\{[A-Za-z_]\w*\}/;

@@ -1,10 +1,7 @@
 import type { FormField } from '../forms/form-description.ts';
-import { inputOf, prefixOf } from './form-values.ts';
+import { inputOf, NO_CONFIG, prefixOf } from './form-values.ts';
 import type { EditorNodeDescription } from './node-description.ts';
 import { type EditorNode, jQuery, red } from './red.ts';
-
-/** Node-RED's value for "none". */
-const NONE = '_ADD_';
 
 /**
  * Lets a field refer to config nodes of several types. Node-RED has made a select and two buttons for the
@@ -20,7 +17,7 @@ export function offerAllTypes(
   const select = inputOf(description, field.name);
   if (!(select instanceof HTMLSelectElement)) return;
   const chosen = node[field.name];
-  fill(select, types, typeof chosen === 'string' && chosen !== '' ? chosen : NONE);
+  fill(select, types, typeof chosen === 'string' && chosen !== '' ? chosen : NO_CONFIG);
   const observer = new MutationObserver(() => {
     fill(select, types, select.value);
     observer.takeRecords();
@@ -35,7 +32,7 @@ export function offerAllTypes(
     if (type !== undefined) edit(type, select.value);
   });
   onClick(button('add'), (target) => {
-    const options = types.map((type) => ({ label: labelOf(type), onselect: () => edit(type, NONE) }));
+    const options = types.map((type) => ({ label: labelOf(type), onselect: () => edit(type, NO_CONFIG) }));
     red.popover.menu({ options }).show({ target: jQuery(target), align: 'left', dispose: true });
   });
 }
@@ -59,7 +56,7 @@ function fill(select: HTMLSelectElement, types: readonly string[], value: string
     return group;
   });
   select.replaceChildren(...groups.filter(({ children }) => children.length > 0));
-  select.append(new Option(red._('editor.inputs.none'), NONE));
+  select.append(new Option(red._('editor.inputs.none'), NO_CONFIG));
   select.value = value;
 }
 

@@ -31,10 +31,20 @@ export function definition(description: EditorNodeDescription): NodeTypeDefiniti
     oneditsave(this: EditorNode) {
       saveForm(description, this);
     },
-    oneditcancel: () => cancelForm(description),
+    oneditcancel(this: EditorNode) {
+      cancelForm(description, this);
+    },
   };
-  if (isConfig)
-    return { category: 'config', icon, ...behaviour, oneditdelete: () => cancelForm(description) };
+  if (isConfig) {
+    return {
+      category: 'config',
+      icon,
+      ...behaviour,
+      oneditdelete(this: EditorNode) {
+        cancelForm(description, this);
+      },
+    };
+  }
   const paletteLabel = () => text(`${type}.label`);
   const outputLabels = () => text(`${type}.output`);
   return { category: 'backup', color, icon, inputs, outputs, paletteLabel, outputLabels, ...behaviour };

@@ -3,19 +3,27 @@ import { readList } from './list-field.ts';
 import type { EditorNodeDescription } from './node-description.ts';
 import type { EditorNode } from './red.ts';
 
-/** The node whose form is open, for each kind of form: a config node's may lie above a node's. */
-const open = new Map<string, string>();
+/**
+ * The nodes whose forms are open, for each kind of form, the uppermost last: a config node's form may lie
+ * above that of another one. Those below are not part of the document meanwhile.
+ */
+const open = new Map<string, readonly string[]>();
 
 export function opened(description: EditorNodeDescription, node: EditorNode): void {
-  open.set(prefixOf(description), node.id);
+  open.set(prefixOf(description), [...openForms(description), node.id]);
 }
 
-export function closed(description: EditorNodeDescription): void {
-  open.delete(prefixOf(description));
+export function closed(description: EditorNodeDescription, node: EditorNode): void {
+  const others = openForms(description).filter((id) => id !== node.id);
+  open.set(prefixOf(description), others);
 }
 
 export function isOpen(description: EditorNodeDescription, node: EditorNode): boolean {
-  return open.get(prefixOf(description)) === node.id;
+  return openForms(description).at(-1) === node.id;
+}
+
+function openForms(description: EditorNodeDescription): readonly string[] {
+  return open.get(prefixOf(description)) ?? [];
 }
 
 /** Node-RED's prefix of the ids of a form's inputs. */
@@ -41,6 +49,7 @@ export function currentValue(
   if (field.control === 'list') return readList(description, field.name) ?? node[field.name];
   const input = inputOf(description, field.name);
   if (input === null) return node[field.name];
+  if (field.control === 'config') return input.value === NO_CONFIG ? '' : input.value;
   return input instanceof HTMLInputElement && input.type === 'checkbox' ? input.checked : input.value;
 }
 
@@ -55,6 +64,9 @@ export function caseOf(
   const chosen = chooser === undefined ? undefined : currentValue(description, node, chooser);
   return field.cases.find(({ when }) => when === undefined || when === chosen);
 }
+
+/** What a select of config nodes holds when none is chosen. */
+export const NO_CONFIG = '_ADD_';
 
 /** What the editor shows in place of a secret that Node-RED keeps. */
 export const KEPT_SECRET = '__PWRD__';

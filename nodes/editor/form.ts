@@ -33,11 +33,11 @@ export function saveForm(description: EditorNodeDescription, node: EditorNode): 
     if (control === 'list') node[name] = readList(description, name) ?? node[name];
   }
   node.schemaVersion = description.schemaVersion;
-  closed(description);
+  closed(description, node);
 }
 
-export function cancelForm(description: EditorNodeDescription): void {
-  closed(description);
+export function cancelForm(description: EditorNodeDescription, node: EditorNode): void {
+  closed(description, node);
 }
 
 function prepareField(

@@ -1,6 +1,6 @@
 import type { FormField } from '../forms/form-description.ts';
 import { checkValue, type Problem } from '../forms/rules.ts';
-import { caseOf, inputOf, isOpen, KEPT_SECRET } from './form-values.ts';
+import { caseOf, inputOf, isOpen, KEPT_SECRET, NO_CONFIG } from './form-values.ts';
 import type { EditorNodeDescription } from './node-description.ts';
 import { type EditorNode, type PropertyDefinition, red } from './red.ts';
 
@@ -56,7 +56,7 @@ export function problemOf(
 }
 
 function checkReference(types: readonly string[], required: boolean, value: unknown): Problem | undefined {
-  if (typeof value !== 'string' || value === '' || value === '_ADD_') {
+  if (typeof value !== 'string' || value === '' || value === NO_CONFIG) {
     return required ? { code: 'required' } : undefined;
   }
   if (value.startsWith('${')) return undefined;

@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../../lib/errors.ts';
 import type { SourceBinding } from '../../lib/plan/bindings.ts';
 import { extendRecipe } from '../../lib/plan/extend.ts';
 import { type Recipe, readRecipe, type SourceStep } from '../../lib/plan/recipe.ts';
@@ -14,20 +15,29 @@ export interface SourcePart {
 }
 
 /**
+ * How long a run may be held up by what can be told before it, in ms: a server that is not there must not
+ * keep the other databases of a run waiting. The run itself then finds out what is wrong.
+ */
+const PREPARE_WITHIN_MS = 10_000;
+
+/**
  * What every source node does with a message: opens a run, or adds itself to the one that the message
  * belongs to. It sends on at once; the dump begins when every message of the run has found its place.
+ * @throws BackupError when no dump could succeed: no run is opened then, and one that there is goes on without
  */
-export function passSource(
+export async function passSource(
   context: NodeContext<unknown>,
   part: SourcePart,
   message: BackupMessage,
   deliver: Deliver,
-): void {
+): Promise<void> {
   if (isCancel(message)) {
     cancelRuns(context, message);
     return;
   }
   const recipe = readRecipe(message.backup);
+  // A driver that has nothing to prepare takes its place at once, in the turn in which the message came.
+  if (part.driver.prepare !== undefined) await prepare(part.driver, context.runtime.closing);
   // A committed backup is over: its message may well start the next one.
   const next =
     recipe === undefined || recipe.set !== undefined
@@ -36,6 +46,18 @@ export function passSource(
   const outgoing = { ...message, backup: next };
   context.runtime.reports.remember(next.runId, context.id, { ...outgoing });
   deliver(outgoing);
+}
+
+/** The message is inside this node meanwhile, so that a run which it belongs to waits for it. */
+async function prepare(driver: SourceDriver, closing: AbortSignal): Promise<void> {
+  const late = AbortSignal.timeout(PREPARE_WITHIN_MS);
+  try {
+    await driver.prepare?.(AbortSignal.any([closing, late]));
+  } catch (thrown) {
+    throwIfAborted(closing);
+    if (!late.aborted) throw thrown;
+  }
+  throwIfAborted(closing);
 }
 
 function openRun(context: NodeContext<unknown>, part: SourcePart, message: BackupMessage): Recipe {

@@ -1,4 +1,4 @@
-import { findArtifact } from '../../lib/backupset/reader.ts';
+import { chooseArtifact } from '../../lib/restore/choose-artifact.ts';
 import { restoreArtifact } from '../../lib/restore/restore.ts';
 import { openRestoreTarget } from '../../lib/restore/targets.ts';
 import { formatBytes } from '../../nodes/status/quantities.ts';
@@ -7,17 +7,25 @@ import { EXIT } from '../exit-codes.ts';
 import { printable } from '../format.ts';
 import { type KeyOptions, keyRing } from '../key-options.ts';
 import { createMeter } from '../report/meter.ts';
+import { openServer, type ServerOptions } from '../server-options.ts';
 import { openPlace, type StorageOptions } from '../storage-options.ts';
 import { findSet } from '../stored-sets.ts';
 
-export interface RestoreInput extends StorageOptions, KeyOptions {
+export interface RestoreInput extends StorageOptions, ServerOptions, KeyOptions {
   readonly set: string;
   readonly job?: string;
   /** May be left out when the set holds one only. */
   readonly database?: string;
-  readonly to: string;
+  /** A file for SQLite, else a database: the one that it was when left out. */
+  readonly to?: string;
   readonly overwrite?: boolean;
   readonly safetyCopy: boolean;
+  readonly schemaOnly?: boolean;
+  readonly dataOnly?: boolean;
+  readonly table?: readonly string[];
+  readonly owners: boolean;
+  readonly privileges: boolean;
+  readonly jobs: number;
   readonly json?: boolean;
 }
 
@@ -25,11 +33,17 @@ export interface RestoreInput extends StorageOptions, KeyOptions {
 export const restore: CommandBody<RestoreInput> = async (input, { output, signal, env }) => {
   const place = await openPlace(input, env);
   const set = await findSet(place, { set: input.set, job: input.job, signal });
-  const artifact = findArtifact(set, input.database);
+  const artifact = chooseArtifact(set, input.database);
   const target = openRestoreTarget(artifact, {
     to: input.to,
+    server: input.server === undefined ? undefined : await openServer(input, env),
     overwrite: input.overwrite ? 'replace' : 'refuse',
     safetyCopy: input.safetyCopy,
+    content: input.schemaOnly ? 'schema' : input.dataOnly ? 'data' : 'all',
+    tables: input.table ?? [],
+    owners: input.owners,
+    privileges: input.privileges,
+    jobs: input.jobs,
   });
   const keys = await keyRing(input, env);
   const total = artifact.raw.bytes;

@@ -1,4 +1,5 @@
 import { isStored, type Manifest, type StoredArtifact } from '../../lib/backupset/manifest.ts';
+import { isServerWide } from '../../lib/restore/choose-artifact.ts';
 import type { StepRecord } from '../../lib/transforms/records.ts';
 import { formatBytes } from '../../nodes/status/quantities.ts';
 import type { CommandBody } from '../command.ts';
@@ -34,12 +35,18 @@ function describeManifest(manifest: Manifest, where: string): string {
     `Written by ${manifest.product.name} ${manifest.product.version}`,
     ...manifest.artifacts.flatMap((artifact) => [
       '',
-      `Database   ${artifact.database}`,
+      headingOf(artifact),
       `Origin     ${artifact.origin} (${artifact.source})`,
       ...(isStored(artifact) ? describeStored(artifact) : [`FAILED     ${artifact.error.message}`]),
     ]),
   ];
   return lines.map(printable).join('\n');
+}
+
+/** Roles and users are dumped beside the databases, and belong to the whole server. */
+function headingOf(artifact: Manifest['artifacts'][number]): string {
+  if (!isServerWide(artifact)) return `Database   ${artifact.database}`;
+  return `Server     ${artifact.database} (${artifact.source === 'postgres' ? 'roles and tablespaces' : 'users and grants'})`;
 }
 
 function describeStored(artifact: StoredArtifact): string[] {

@@ -89,7 +89,7 @@ async function assertTexts(form: NodeForm, node: AnyNode, language: Language): P
     assert.doesNotMatch(await form.tray.innerText(), RAW_KEY);
   }
   for (const { name } of node.actions ?? []) {
-    const label = await form.tray.locator(`[data-action="${name}"] button`).innerText();
+    const label = await form.tray.locator(`[data-action="${name}"] .dbackup-control button`).innerText();
     assert.equal(label.trim(), findText(catalogue, `${node.type}.actions.${name}.label`));
   }
 }

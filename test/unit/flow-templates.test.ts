@@ -18,7 +18,14 @@ const ENVIRONMENT = {
   DBACKUP_MASTER_KEY: 'correct-horse-battery',
   AGE_RECIPIENT: 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p',
   RESTORE_TO: '/srv/app/restored.sqlite',
+  ...serverVariables('POSTGRES'),
+  ...serverVariables('MYSQL'),
 };
+
+function serverVariables(prefix: string): Record<string, string> {
+  const values = { HOST: '127.0.0.1', PORT: '12345', USER: 'backup', PASSWORD: 'x', DATABASE: 'shop' };
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [`${prefix}_${name}`, value]));
+}
 
 function problems(name: string, environment: Record<string, string>) {
   const nodes = parseFlow(readFileSync(join(ROOT, 'flows', name), 'utf8'), name);

@@ -56,6 +56,21 @@ describe('Credentials of a flow', () => {
     }
   });
 
+  it('take variables that stand in the flow itself, unless something else is given for the node', () => {
+    const flows = [
+      { id: 'a', type: 'server', credentials: { password: variable('ONE') } },
+      { id: 'b', type: 'server', credentials: { password: variable('ONE'), token: variable('TWO') } },
+      { id: 'c', type: 'server', credentials: { password: 'a secret that does not belong there' } },
+      { id: 'd', type: 'server', credentials: 'no table' },
+    ];
+    const found = readCredentials({ plain: { b: { password: 'given' } } }, flows, { ONE: 'one', TWO: 'two' });
+    assert.deepEqual(found, { a: { password: 'one' }, b: { password: 'given', token: 'two' }, c: {} });
+    assert.throws(
+      () => readCredentials(undefined, flows, { ONE: 'one' }),
+      /needs the environment variable TWO/,
+    );
+  });
+
   it('prefer the variable to the file, and keep text that only contains a variable', () => {
     const plain = { a: { x: variable('X'), y: `a ${variable('X')}` } };
     const found = readCredentials({ plain }, [], { X: '', X_FILE: '/no/such/file' });

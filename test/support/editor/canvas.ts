@@ -105,9 +105,11 @@ export class CanvasNode {
   /** Opens the edit form with a double click. */
   async open(): Promise<NodeForm> {
     const form = new NodeForm(this.#page, 'node-input');
+    // Lies over the canvas while a form is open or on its way.
+    const shade = this.#page.locator('#red-ui-editor-shade');
     // On a busy machine the two clicks may come too far apart to be a double click: people click again.
     await until(async () => {
-      await this.group.locator('rect.red-ui-flow-node').dblclick();
+      if (!(await shade.isVisible())) await this.group.locator('rect.red-ui-flow-node').dblclick();
       return form.opened(OPEN_WITHIN_MS);
     }, RUN_WITHIN_MS);
     return form;

@@ -85,14 +85,16 @@ export class Editor {
     await this.#ready();
   }
 
-  /** Cancels the forms that are open. */
+  /** Cancels the forms that are open, the uppermost first: those below it are not in sight. */
   async closeForms(): Promise<void> {
-    for (const id of ['node-config-dialog-cancel', 'node-dialog-cancel']) {
-      const cancel = this.page.locator(`#${id}`);
-      // While a config node's form is open, the one below it is not there.
-      if (!(await cancel.isVisible())) continue;
+    const cancel = this.page.locator('#node-config-dialog-cancel, #node-dialog-cancel');
+    const title = this.page.locator('.red-ui-tray-breadcrumbs');
+    while (await cancel.isVisible()) {
+      const closed = await title.innerText();
       await cancel.click();
-      await cancel.waitFor({ state: 'detached' });
+      // The form below it comes back only when it is gone.
+      await until(async () => (await title.allInnerTexts()).join() !== closed, AT_ONCE_MS);
+      if ((await title.count()) > 0) await cancel.waitFor();
     }
   }
 

@@ -4,6 +4,21 @@ import { until } from '../until.ts';
 
 const PREFIX = '#red-ui-clipboard-dialog';
 
+/** Imports a flow that a person has copied, as a flow of its own. */
+export async function importText(page: Page, text: string): Promise<void> {
+  await openFromMenu(page, 'import');
+  const input = page.locator(`${PREFIX}-import-text`);
+  await input.fill(text);
+  // Node-RED checks the text when a key is pressed.
+  await input.press('End');
+  const tabs = page.locator('#red-ui-workspace-tabs > li.red-ui-tab');
+  const before = await tabs.count();
+  await page.locator(`${PREFIX}-ok:not([disabled])`).click();
+  await page.locator(`${PREFIX}-ok`).waitFor({ state: 'hidden' });
+  await until(async () => (await tabs.count()) === before + 1);
+  await tabs.last().click();
+}
+
 /** Import, on its page "Examples". */
 export class ImportDialog {
   readonly #page: Page;

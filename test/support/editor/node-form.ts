@@ -79,7 +79,7 @@ export class NodeForm {
   /** Presses a button such as "Test connection", and reads what it says below. */
   async ask(action: string): Promise<ShownAnswer> {
     const row = this.tray.locator(`.dbackup-row[data-action="${action}"]`);
-    await row.locator('button').click();
+    await row.locator('.dbackup-control button').click();
     const result = row.locator('.dbackup-result');
     const said = result.locator('> :first-child:not(.dbackup-result-busy)');
     await said.waitFor();
@@ -96,6 +96,40 @@ export class NodeForm {
     return this.#openConfig(`${this.#prefix}-btn-${field}-add`);
   }
 
+  /** The same for a field that takes config nodes of several types: the + asks which. */
+  async addConfigOf(field: string, type: string): Promise<NodeForm> {
+    await this.tray.locator(`[id="${this.#prefix}-btn-${field}-add"]`).click();
+    const choice = this.#page.locator('.red-ui-menu:visible a', { hasText: type });
+    await choice.click();
+    return this.#configForm();
+  }
+
+  /** What a select of config nodes offers, by the type that each group is headed with. */
+  async configs(field: string): Promise<Record<string, string[]>> {
+    const groups = await this.input(field).locator('optgroup').all();
+    const entries = groups.map(async (group) => [
+      await group.getAttribute('label'),
+      await group.locator('option').allTextContents(),
+    ]);
+    return Object.fromEntries(await Promise.all(entries));
+  }
+
+  /** The label of the chosen option of a select. */
+  chosen(field: string): Promise<string> {
+    return this.input(field).locator('option:checked').innerText();
+  }
+
+  /** The rows of a list, as they stand in the form. */
+  async list(field: string): Promise<string[]> {
+    const entries = await this.row(field).locator('.dbackup-list-entry').all();
+    return Promise.all(entries.map((entry) => entry.inputValue()));
+  }
+
+  /** A row of an answer that can be chosen. */
+  choice(name: string): Locator {
+    return this.tray.locator('button.dbackup-choice', { hasText: name });
+  }
+
   /** Opens the form of the chosen config node, as the pencil beside the field does. */
   editConfig(field: string): Promise<NodeForm> {
     return this.#openConfig(`${this.#prefix}-btn-${field}-edit`);
@@ -103,6 +137,10 @@ export class NodeForm {
 
   async #openConfig(button: string): Promise<NodeForm> {
     await this.tray.locator(`[id="${button}"]`).click();
+    return this.#configForm();
+  }
+
+  async #configForm(): Promise<NodeForm> {
     const form = new NodeForm(this.#page, 'node-config-input');
     assert.ok(await form.opened(OPEN_WITHIN_MS), 'The form of the config node does not open');
     return form;
@@ -113,8 +151,10 @@ export class NodeForm {
     const rows = this.tray.locator('.dbackup-row[data-field]', {
       has: this.#page.locator('.input-error:visible'),
     });
-    const names = (await rows.all()).map((row) => row.getAttribute('data-field'));
-    return (await Promise.all(names)).filter((name) => name !== null);
+    // All at once: the editor looks at a form anew a moment after something in it has changed.
+    return rows.evaluateAll((elements: readonly { readonly dataset: { readonly field?: string } }[]) =>
+      elements.flatMap(({ dataset }) => dataset.field ?? []),
+    );
   }
 
   /** What is said about a wrong field when the mouse rests on it. */

@@ -38,9 +38,11 @@ function entry(node: AnyNode): Record<string, unknown> {
   return { ...settings, id: sampleId(node.type), type: node.type, schemaVersion: node.schemaVersion };
 }
 
-function example({ control, configTypes, initial, cases, placeholder = '' }: FormField): unknown {
+function example({ name, control, configTypes, initial, cases, placeholder = '' }: FormField): unknown {
   const required = cases[0]?.rule.required === true;
-  if (configTypes !== undefined) return required ? sampleId(configTypes[0] ?? '') : '';
+  // Nobody is asked beyond this machine.
+  if (name === 'host') return '127.0.0.1';
+  if (configTypes !== undefined) return sampleId(configTypes[0] ?? '');
   if (control === 'list' && required) return [placeholder];
   return required && initial === '' ? placeholder : initial;
 }

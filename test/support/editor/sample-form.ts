@@ -12,23 +12,28 @@ export async function withSampleForm(
   node: AnyNode,
   use: (form: NodeForm) => Promise<void>,
 ): Promise<void> {
-  const user = node.role === 'config' ? userOf(node) : { type: node.type, field: undefined };
   try {
-    const form = await editor.canvas.node(sampleId(user.type)).open();
-    await use(user.field === undefined ? form : await form.editConfig(user.field));
+    await use(await openForm(editor, node));
   } finally {
     await editor.closeForms();
   }
 }
 
-/** A node that refers to this config node in every variant, and the field that does. */
-function userOf(config: AnyNode): { type: string; field: string } {
-  for (const { type, schema } of allNodes) {
-    const field = formOf(schema).fields.find(
+/** A config node's form is reached through the form of a node that refers to it. */
+async function openForm(editor: Editor, node: AnyNode): Promise<NodeForm> {
+  if (node.role !== 'config') return editor.canvas.node(sampleId(node.type)).open();
+  const { user, field } = userOf(node);
+  return (await openForm(editor, user)).editConfig(field);
+}
+
+/** A node that refers to this config node before any other type, in every variant, and the field that does. */
+function userOf(config: AnyNode): { user: AnyNode; field: string } {
+  for (const user of allNodes) {
+    const field = formOf(user.schema).fields.find(
       ({ configTypes, cases }) =>
-        configTypes?.includes(config.type) && cases.every(({ when }) => when === undefined),
+        configTypes?.[0] === config.type && cases.every(({ when }) => when === undefined),
     );
-    if (field !== undefined) return { type, field: field.name };
+    if (field !== undefined) return { user, field: field.name };
   }
   return assert.fail(`No node refers to ${config.type}`);
 }
