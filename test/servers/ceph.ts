@@ -314,6 +314,25 @@ osd_op_num_shards = 2
 rgw_data = ${home}/rgw
 rgw_frontends = ${frontend}
 rgw_thread_pool_size = 64
+rgw_enable_gc_threads = true
+rgw_gc_obj_min_wait = 1
+rgw_gc_processor_period = 5
+${[
+  'none',
+  'ms',
+  'auth',
+  'mon',
+  'monc',
+  'osd',
+  'objclass',
+  'objecter',
+  'rados',
+  'rgw',
+  'filestore',
+  'civetweb',
+]
+  .map((part) => `debug_${part} = 0/0`)
+  .join('\n')}
 rgw_bucket_quota_ttl = 0
 ${more.join('\n')}
 `;

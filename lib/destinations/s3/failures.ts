@@ -1,0 +1,284 @@
+import { BackupError, type ErrorCode } from '../../errors.ts';
+import { isNetworkError, networkMeaning } from './network-failures.ts';
+
+/** What was tried, for the message and for what may be missing. */
+export interface Attempted {
+  /** As in `Cannot ${doing}`: `list s3://bucket/folder`. */
+  readonly doing: string;
+  /** What a policy must allow for it: `s3:PutObject`. */
+  readonly permission: string;
+  readonly bucket: string;
+  /** The server, for people: `AWS`, `https://minio.example.com`. */
+  readonly server: string;
+}
+
+export interface Meaning {
+  readonly code: ErrorCode;
+  readonly text: string;
+  readonly transient?: boolean;
+}
+
+/** The parts of an error of the SDK that are used here. */
+interface ServiceError extends Error {
+  readonly $metadata?: { readonly httpStatusCode?: number; readonly requestId?: string };
+  readonly $response?: { readonly headers?: Readonly<Record<string, string>> };
+  readonly Region?: string;
+}
+
+/** Codes with which servers ask to come back later. */
+const BUSY = new Set([
+  'SlowDown',
+  'SlowDownRead',
+  'SlowDownWrite',
+  'TooManyRequests',
+  'TooManyRequestsException',
+  'Throttling',
+  'ThrottlingException',
+  'RequestLimitExceeded',
+  'BandwidthLimitExceeded',
+]);
+
+/** Codes of failures inside the server or of a connection that it found too slow. */
+const PASSING = new Set([
+  'InternalError',
+  'ServiceUnavailable',
+  'ServerBusy',
+  'OperationAborted',
+  'RequestTimeout',
+  'RequestTimeoutException',
+  'IncompleteBody',
+  'TimeoutError',
+  'XMinioServerNotInitialized',
+]);
+
+/** What the server received was not what was sent. */
+const DAMAGED = new Set([
+  'BadDigest',
+  'InvalidDigest',
+  'XAmzContentSHA256Mismatch',
+  'XAmzContentChecksumMismatch',
+]);
+
+const FULL = new Set([
+  'QuotaExceeded',
+  'QuotaExceededException',
+  'InsufficientStorage',
+  'XMinioStorageFull',
+  'XMinioAdminBucketQuotaExceeded',
+  'StorageQuotaExceeded',
+]);
+
+const WRONG_REGION = new Set([
+  'PermanentRedirect',
+  'TemporaryRedirect',
+  'AuthorizationHeaderMalformed',
+  'IllegalLocationConstraintException',
+]);
+
+const EXPIRED = new Set(['ExpiredToken', 'ExpiredTokenException', 'TokenRefreshRequired', 'InvalidToken']);
+
+const SKEWED = new Set(['RequestTimeTooSkewed', 'RequestExpired', 'RequestInTheFuture']);
+
+/** True when the server named one of these codes, as `NoSuchKey`. */
+export function isS3Code(thrown: unknown, ...codes: string[]): boolean {
+  const cause = thrown instanceof BackupError ? thrown.cause : thrown;
+  return cause instanceof Error && codes.includes(cause.name);
+}
+
+/** The HTTP status of the server's answer, when there was one. */
+export function statusOf(thrown: unknown): number | undefined {
+  const cause = thrown instanceof BackupError ? thrown.cause : thrown;
+  return (cause as ServiceError | undefined)?.$metadata?.httpStatusCode;
+}
+
+/** True when the server asks for fewer requests: then the pause before the next one is longer. */
+export function isBusy(thrown: unknown): boolean {
+  return isS3Code(thrown, ...BUSY) || statusOf(thrown) === 429;
+}
+
+/** True when our clock was found wrong, and the SDK will sign by the server's from now on. */
+export function isClockCorrected(thrown: unknown): boolean {
+  const { $metadata } = thrown as { $metadata?: { clockSkewCorrected?: boolean } };
+  return $metadata?.clockSkewCorrected === true;
+}
+
+/**
+ * The BackupError for a failed request; one that already is a BackupError passes unchanged. Its cause is a
+ * digest of the original: that one holds the whole exchange.
+ */
+export function s3Failure(thrown: unknown, attempted: Attempted): BackupError {
+  if (thrown instanceof BackupError) return thrown;
+  const error = thrown instanceof Error ? (thrown as ServiceError) : new Error(String(thrown));
+  const { code, text, transient } = meaningOf(error, attempted);
+  return new BackupError(code, `Cannot ${attempted.doing}: ${text}${reference(error)}`, {
+    transient: transient ?? false,
+    cause: digest(error),
+  });
+}
+
+function meaningOf(error: ServiceError, attempted: Attempted): Meaning {
+  const { name } = error;
+  if (isNetworkError(error)) return networkMeaning(error, attempted.server);
+  return (
+    meaningOfKeys(error, attempted) ?? meaningOfObject(name, attempted) ?? meaningOfStatus(error, attempted)
+  );
+}
+
+function meaningOfKeys(error: ServiceError, { bucket, server }: Attempted): Meaning | undefined {
+  const { name } = error;
+  if (name === 'CredentialsProviderError') {
+    return {
+      code: 'permission',
+      text: 'no keys are set, and none were found in the environment, the configuration files of AWS, or from the container or machine: set an access key',
+    };
+  }
+  if (name === 'InvalidAccessKeyId') {
+    return {
+      code: 'permission',
+      text: `${server} does not know this access key ID: correct it, or the endpoint`,
+    };
+  }
+  if (name === 'SignatureDoesNotMatch') {
+    return {
+      code: 'permission',
+      text: 'the secret access key does not belong to this access key ID: correct it',
+    };
+  }
+  if (EXPIRED.has(name)) {
+    return {
+      code: 'permission',
+      text: 'the session token has expired or is not valid: get new temporary keys',
+    };
+  }
+  if (SKEWED.has(name)) {
+    return {
+      code: 'invalid-config',
+      text: `the clock of this host differs from that of ${server} by more than it allows: set it right, best by NTP`,
+    };
+  }
+  if (WRONG_REGION.has(name) || error.$metadata?.httpStatusCode === 301) {
+    const region = error.Region ?? error.$response?.headers?.['x-amz-bucket-region'];
+    const where = region === undefined ? 'another region' : `the region ${region}`;
+    return {
+      code: 'invalid-config',
+      text: `the bucket ${bucket} is in ${where}: correct the region of the storage`,
+    };
+  }
+  return undefined;
+}
+
+function meaningOfObject(name: string, { bucket, server, permission }: Attempted): Meaning | undefined {
+  switch (name) {
+    case 'NoSuchBucket':
+      return {
+        code: 'not-found',
+        text: `${server} has no bucket ${bucket}: create it, or correct the bucket, region or endpoint`,
+      };
+    case 'NoSuchKey':
+    case 'NotFound':
+      return { code: 'not-found', text: 'it does not exist' };
+    case 'AccessDenied':
+    case 'AllAccessDisabled':
+    case 'AccountProblem':
+    case 'MethodNotAllowed':
+      return {
+        code: 'permission',
+        text: `access is denied: the key needs ${permission} for this bucket and folder`,
+      };
+    case 'NoSuchUpload':
+      return {
+        code: 'unavailable',
+        text: 'the upload is gone: a lifecycle rule of the bucket, or another DBackup that sweeps this folder, ended it',
+        transient: true,
+      };
+    case 'ConditionalRequestConflict':
+      return { code: 'unavailable', text: 'somebody else changes it at the same time', transient: true };
+    case 'NotImplemented':
+      return { code: 'invalid-config', text: `${server} does not offer what the settings ask for` };
+    case 'PreconditionFailed':
+      return { code: 'already-exists', text: 'it exists already' };
+    case 'InvalidObjectState':
+      return {
+        code: 'unavailable',
+        text: 'it is archived: have the storage restore it first, then try again',
+      };
+    case 'InvalidStorageClass':
+      return { code: 'invalid-config', text: 'the server does not know this storage class: correct it' };
+    case 'EntityTooLarge':
+      return { code: 'invalid-config', text: 'the server does not take files of that size' };
+    default:
+      if (name.startsWith('KMS.')) {
+        return {
+          code: 'invalid-config',
+          text: `the KMS key cannot be used (${name}): correct it, or its policy`,
+        };
+      }
+      return undefined;
+  }
+}
+
+function meaningOfStatus(error: ServiceError, { server, permission }: Attempted): Meaning {
+  const { name } = error;
+  // What the SDK says when the server says nothing.
+  const message = error.message === 'UnknownError' ? name : error.message;
+  const status = error.$metadata?.httpStatusCode ?? 0;
+  if (FULL.has(name) || status === 507 || /cap exceeded/i.test(message)) {
+    return {
+      code: 'no-space',
+      text: 'the storage is full or its quota is used up: free space or raise the quota',
+    };
+  }
+  if (DAMAGED.has(name)) {
+    return {
+      code: 'corrupt',
+      text: 'the server received other bytes than were sent: check the network and proxies on the way',
+      transient: true,
+    };
+  }
+  if (BUSY.has(name) || status === 429) {
+    return {
+      code: 'unavailable',
+      text: `${server} asks to slow down: use fewer parallel parts, or try later`,
+      transient: true,
+    };
+  }
+  if (PASSING.has(name) || status >= 500) {
+    return { code: 'unavailable', text: `${server} has a problem: ${message}`, transient: true };
+  }
+  if (status === 403 || status === 401) {
+    return {
+      code: 'permission',
+      text: `access is denied: the key needs ${permission} for this bucket and folder`,
+    };
+  }
+  if (status >= 400) return { code: 'invalid-config', text: `${server} refused it: ${message}` };
+  if (/region is missing/i.test(message)) {
+    return {
+      code: 'invalid-config',
+      text: 'no region is set, and none was found in the environment: set it',
+    };
+  }
+  if (status >= 200 || error.$response !== undefined) {
+    return { code: 'invalid-config', text: `${server} does not answer as S3 does: correct the endpoint` };
+  }
+  return { code: 'internal', text: message };
+}
+
+/** What the operators of the server ask for: `(SlowDown, HTTP 503, request tx0001)`. */
+function reference(error: ServiceError): string {
+  const { httpStatusCode, requestId } = error.$metadata ?? {};
+  if (httpStatusCode === undefined) return '';
+  const request = requestId === undefined ? '' : `, request ${requestId}`;
+  return ` (${error.name}, HTTP ${httpStatusCode}${request})`;
+}
+
+function digest(error: ServiceError): Error {
+  const { code } = error as NodeJS.ErrnoException;
+  const { httpStatusCode } = error.$metadata ?? {};
+  const small = new Error(error.message);
+  return Object.assign(small, {
+    name: error.name,
+    ...(code === undefined ? {} : { code }),
+    ...(httpStatusCode === undefined ? {} : { $metadata: { httpStatusCode } }),
+  });
+}

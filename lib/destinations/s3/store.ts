@@ -1,0 +1,163 @@
+import { orAbort } from '../../abort.ts';
+import { abortError, throwIfAborted } from '../../errors.ts';
+import { StorageTurn } from '../storage-turn.ts';
+import { pause, pauseBefore } from './backoff.ts';
+import { openSession, type S3Session } from './client.ts';
+import { type Attempted, isBusy, isClockCorrected, isS3Code, s3Failure, statusOf } from './failures.ts';
+import type { S3Options } from './options.ts';
+import { KeySpace } from './paths.ts';
+import { resolveTarget, type S3Target } from './providers.ts';
+
+/** How long the server may take to answer, or to take the next bytes, before an attempt has failed, in ms. */
+const STALL_MS = 60_000;
+
+/** One request, which may be made several times. */
+export interface Call {
+  readonly signal: AbortSignal;
+  /** As in `Cannot ${doing}`: `list s3://bucket/folder`. */
+  readonly doing: string;
+  /** What a policy must allow for it: `s3:PutObject`. */
+  readonly permission: string;
+  readonly stallMs?: number;
+  readonly attempts?: number;
+  /** Whether an attempt that failed passingly may have a successor; default yes. */
+  readonly again?: () => boolean;
+}
+
+/** One attempt of a request. */
+export interface Attempt extends S3Session {
+  /** Ends the attempt: it was cancelled, or the server hangs. */
+  readonly signal: AbortSignal;
+  /** The server has taken or given something: the time in which it must do so begins anew. */
+  progress(): void;
+}
+
+/** A bucket, or a folder in it, and how requests to it are made. */
+export class S3Store {
+  readonly options: S3Options;
+  readonly target: S3Target;
+  readonly keys: KeySpace;
+  readonly bucket: string;
+  /** How long objects are locked, in ms, where not for the days of the settings: for the test of a storage. */
+  readonly lockMs: number | undefined;
+  /** Set once a server that was asked for `If-None-Match` has said that it does not know it. */
+  lacksConditions = false;
+  /** Set once the bucket was seen: then `404` means the object. */
+  #bucketSeen = false;
+  #session: Promise<S3Session> | undefined;
+  #clock: { readonly systemClockOffset?: number } = {};
+
+  /** @throws BackupError `invalid-config` */
+  constructor(options: S3Options, lockMs?: number) {
+    this.options = options;
+    this.lockMs = lockMs;
+    this.target = resolveTarget(options);
+    this.keys = new KeySpace(options.prefix);
+    this.bucket = options.bucket;
+  }
+
+  /** Where it is, as an address to which a path can be added. */
+  get location(): string {
+    const { endpoint } = this.target;
+    const root = endpoint === undefined ? 's3:/' : endpoint;
+    const folder = this.options.prefix === '' ? '' : `/${encodeURI(this.options.prefix)}`;
+    return `${root}/${this.bucket}${folder}`;
+  }
+
+  /** The server, for messages. */
+  get server(): string {
+    return this.target.endpoint ?? 'AWS';
+  }
+
+  /** An object, for messages. */
+  nameOf(path: string): string {
+    return path === '' ? this.location : `${this.location}/${path}`;
+  }
+
+  /** How far the clock of the server is ahead of ours by its last answer, in ms; 0 before there was one. */
+  get clockOffset(): number {
+    return this.#clock.systemClockOffset ?? 0;
+  }
+
+  /** Requests carry a hash of their body where TLS does not protect it. */
+  get signsBodies(): boolean {
+    return this.target.endpoint?.startsWith('http://') === true;
+  }
+
+  /**
+   * Makes a request, and makes it again after a pause as long as its failures are passing ones.
+   * @throws BackupError that says what failed and what to do; its cause has the name that the server gave
+   */
+  async call<T>(request: (attempt: Attempt) => Promise<T>, call: Call): Promise<T> {
+    const { signal, attempts = this.options.attempts } = call;
+    for (let failed = 1; ; failed += 1) {
+      try {
+        const answer = await this.#attempt(request, call);
+        this.#bucketSeen = true;
+        return answer;
+      } catch (thrown) {
+        throwIfAborted(signal);
+        const failure = s3Failure(thrown, this.#attempted(call));
+        const isPassing =
+          (failure.transient && !isS3Code(thrown, 'NoSuchUpload')) || isClockCorrected(thrown);
+        if (!isPassing || failed >= attempts || call.again?.() === false) throw failure;
+        await pause(pauseBefore(failed, isBusy(thrown)), signal);
+      }
+    }
+  }
+
+  /**
+   * Says why a request failed whose answer has no text, as those to HEAD: asks for something that has.
+   * Returns when that succeeds.
+   * @throws BackupError what is wrong with the keys, the region or the bucket
+   */
+  async explain(failure: unknown, signal: AbortSignal): Promise<void> {
+    if (statusOf(failure) === 404 && this.#bucketSeen) return;
+    await this.call(
+      async ({ client, library, signal: abortSignal }) => {
+        const command = new library.ListObjectsV2Command({
+          Bucket: this.bucket,
+          Prefix: this.keys.root,
+          MaxKeys: 1,
+        });
+        return await client.send(command, { abortSignal });
+      },
+      { signal, doing: `list ${this.location}`, permission: 's3:ListBucket' },
+    );
+  }
+
+  async #attempt<T>(request: (attempt: Attempt) => Promise<T>, call: Call): Promise<T> {
+    throwIfAborted(call.signal);
+    const { stallMs = STALL_MS, signal } = call;
+    const turn = new StorageTurn({ complaint: `${this.server} did not answer`, stallMs, signal });
+    try {
+      const session = await orAbort(this.#open(), turn.signal);
+      turn.begin();
+      const progress = () => turn.begin();
+      return await orAbort(request({ ...session, signal: turn.signal, progress }), turn.signal);
+    } catch (error) {
+      if (turn.signal.aborted) throw abortError(turn.signal);
+      throw error;
+    } finally {
+      turn.close();
+    }
+  }
+
+  async #open(): Promise<S3Session> {
+    if (this.#session === undefined) {
+      const opening = openSession(this.options, this.target);
+      this.#session = opening;
+      // A CA file that was missing can be there the next time.
+      opening.catch(() => {
+        this.#session = undefined;
+      });
+    }
+    const session = await this.#session;
+    this.#clock = session.client.config;
+    return session;
+  }
+
+  #attempted({ doing, permission }: Call): Attempted {
+    return { doing, permission, bucket: this.bucket, server: this.server };
+  }
+}
