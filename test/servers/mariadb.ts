@@ -17,10 +17,14 @@ export async function startMariadb(options: ServerSettings = {}): Promise<TestMy
   return TestMysqlServer.start(PROGRAM, options);
 }
 
-async function initialize(data: string, account: Account | undefined): Promise<void> {
+async function initialize(
+  { data, temporary }: { data: string; temporary: string },
+  account: Account | undefined,
+): Promise<void> {
   const options = [
     '--no-defaults',
     `--datadir=${data}`,
+    `--tmpdir=${temporary}`,
     '--auth-root-authentication-method=normal',
     '--skip-test-db',
     '--skip-name-resolve',

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
@@ -15,7 +15,7 @@ export interface ServerProgram {
   /** The server, and the arguments that every run of it needs. */
   readonly server: readonly [string, ...string[]];
   /** Fills an empty folder with the system's tables. */
-  initialize(data: string, account: Account | undefined): Promise<void>;
+  initialize(place: { data: string; temporary: string }, account: Account | undefined): Promise<void>;
   /** Folder of its own client tools; empty: the system's. */
   readonly toolsFolder: string;
 }
@@ -73,8 +73,11 @@ export class TestMysqlServer {
     try {
       const certificates = await makeCertificates(folder);
       await writeFile(join(folder, 'init.sql'), initialStatements());
+      await mkdir(join(folder, 'tmp'));
       if (account !== undefined) await giveTo(folder, account);
-      await program.initialize(join(folder, 'data'), account);
+      // Not the system's: servers that run side by side take each other's temporary tables there.
+      const temporary = join(folder, 'tmp');
+      await program.initialize({ data: join(folder, 'data'), temporary }, account);
       const place: Place = { folder, certificates, port: await freePort() };
       child = startProcess(program, place, account, settings);
       const server = new TestMysqlServer(program, place, child);
@@ -193,6 +196,7 @@ function startProcess(
   const [command, ...fixed] = program.server;
   const options: Record<string, string> = {
     datadir: join(folder, 'data'),
+    tmpdir: join(folder, 'tmp'),
     'bind-address': '127.0.0.1',
     port: String(port),
     socket: join(folder, 'socket'),

@@ -40,16 +40,16 @@ function programOf(root: string): ServerProgram {
   return {
     flavour: 'mysql',
     server,
-    initialize: (data, account) => initialize(server, data, account),
+    initialize: (place, account) => initialize(server, place, account),
     toolsFolder: join(root, 'usr/bin'),
   };
 }
 
 async function initialize(
   [program, ...options]: readonly [string, ...string[]],
-  data: string,
+  { data, temporary }: { data: string; temporary: string },
   account: Account | undefined,
 ): Promise<void> {
-  const once = ['--initialize-insecure', `--datadir=${data}`, '--secure-file-priv='];
+  const once = ['--initialize-insecure', `--datadir=${data}`, `--tmpdir=${temporary}`, '--secure-file-priv='];
   await run(program, [...options, ...once], { ...account, cwd: '/' });
 }
