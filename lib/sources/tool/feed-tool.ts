@@ -33,14 +33,17 @@ export async function feedTool(
  * @throws BackupError of the stream
  */
 export async function writeTo(tool: ToolProcess, raw: ByteStream): Promise<void> {
-  const gone = tool.exited.then(() => 'gone' as const);
-  for await (const chunk of raw) {
-    if (tool.stdin.destroyed || tool.stdin.errored) break;
-    if (tool.stdin.write(chunk, () => raw.release?.(chunk))) continue;
-    const drained = once(tool.stdin, 'drain').then(
-      () => 'drained' as const,
-      () => 'gone' as const,
-    );
-    if ((await Promise.race([drained, gone])) === 'gone') break;
+  const gone = tool.exited.then(() => undefined);
+  const chunks = raw[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await Promise.race([chunks.next(), gone]);
+      if (next === undefined || next.done === true || tool.stdin.destroyed) return;
+      if (tool.stdin.write(next.value, () => raw.release?.(next.value))) continue;
+      await Promise.race([once(tool.stdin, 'drain').catch(() => undefined), gone]);
+    }
+  } finally {
+    // Not awaited: a stream that hangs would not end before its next chunk.
+    chunks.return?.().catch(() => undefined);
   }
 }

@@ -19,14 +19,11 @@ export async function runTool(command: ToolCommand, signal: AbortSignal, input =
   tool.stdin.end(input);
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of tool.stdout as AsyncIterable<Buffer>) {
+  tool.stdout.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
-    if (bytes > MAX_BYTES) {
-      await tool.stop(new BackupError('internal', `${command.subject} gave more than ${MAX_BYTES} bytes`));
-      break;
-    }
-    chunks.push(chunk);
-  }
+    if (bytes <= MAX_BYTES) chunks.push(chunk);
+    else void tool.stop(new BackupError('internal', `${command.subject} gave more than ${MAX_BYTES} bytes`));
+  });
   const stderr = await tool.succeeded();
   return { stdout: Buffer.concat(chunks).toString('utf8'), stderr };
 }

@@ -1,9 +1,13 @@
 import type { ByteStream } from '../../bytes/stream.ts';
-import { BackupError, toBackupError } from '../../errors.ts';
+import { abortError, BackupError, throwIfAborted, toBackupError } from '../../errors.ts';
+import { ToolOutput } from './tool-output.ts';
 import { type ToolCommand, ToolProcess } from './tool-process.ts';
 
 export interface ToolDump {
-  /** What the tool writes to stdout; to be read once. Ends the tool when it is left early. */
+  /**
+   * What the tool writes to stdout, in blocks of up to 1 MiB that may be given back; to be read once. Ends the
+   * tool when it is left early.
+   */
   readonly stream: ByteStream;
   /**
    * Resolves with the lines of stderr when every byte was taken and the tool has ended with exit code 0.
@@ -24,16 +28,27 @@ export function startToolDump(
   signal: AbortSignal,
   inspect: (chunk: Buffer) => void = () => undefined,
 ): ToolDump {
-  const tool = new ToolProcess(command, signal);
-  tool.stdin.end();
+  throwIfAborted(signal);
+  const { subject } = command;
+  const starting = start(command, signal);
   const { promise: drained, resolve, reject } = Promise.withResolvers<void>();
-  drained.catch(() => undefined);
-  const early = new BackupError('aborted', `${command.subject} was ended before all bytes were read`);
+  // A tool that has written all and has ended hears of no abort, though nobody may ever read it.
+  const onAbort = () => reject(abortError(signal));
+  signal.addEventListener('abort', onAbort, { once: true });
+  starting.catch(reject);
+  drained.catch(() => undefined).finally(() => signal.removeEventListener('abort', onAbort));
+  const early = new BackupError('aborted', `${subject} was ended before all bytes were read`);
+  const stop = async (reason: BackupError) => {
+    const started = await starting.catch(() => undefined);
+    await started?.tool.stop(reason);
+    reject(reason);
+  };
 
   async function* read(): AsyncGenerator<Buffer, void> {
     let whole = false;
     try {
-      for await (const chunk of tool.stdout as AsyncIterable<Buffer>) {
+      const { tool, chunks } = await starting;
+      for await (const chunk of chunks) {
         inspect(chunk);
         yield chunk;
       }
@@ -42,51 +57,76 @@ export function startToolDump(
       whole = true;
       resolve();
     } catch (error) {
-      const failure = await accountOf(tool, toBackupError(error, command.subject));
+      const failure = await accountOf(starting, toBackupError(error, subject));
       reject(failure);
       throw failure;
     } finally {
-      if (!whole) {
-        reject(early);
-        await tool.stop(early);
-      }
+      if (!whole) await stop(early);
     }
   }
 
-  const ended = Promise.all([drained, tool.succeeded()]).then(([, stderr]) => stderr);
+  const ended = starting
+    .then(({ tool }) => Promise.all([tool.succeeded(), drained]))
+    .then(([stderr]) => stderr);
   ended.catch(() => undefined);
-  return {
-    stream: once(read(), tool, early, command.subject),
-    ended,
-    stop: (reason) => tool.stop(reason),
-  };
+  const release = (chunk: Buffer) =>
+    void starting.then(
+      ({ chunks }) => chunks.release?.(chunk),
+      () => undefined,
+    );
+  return { stream: onlyOnce(read(), release, () => stop(early), subject), ended, stop };
+}
+
+interface Started {
+  readonly tool: ToolProcess;
+  readonly chunks: ByteStream;
+}
+
+/** @throws BackupError `aborted`, or when the tool cannot be run at all */
+async function start(command: ToolCommand, signal: AbortSignal): Promise<Started> {
+  // Where it cannot be had, Node's own pipe does as well, only slower.
+  const output = await ToolOutput.open().catch(() => undefined);
+  try {
+    const tool = new ToolProcess(command, signal, output);
+    tool.stdin.end();
+    return { tool, chunks: output ?? (tool.stdout as AsyncIterable<Buffer>) };
+  } catch (error) {
+    output?.ours.destroy();
+    throw error;
+  } finally {
+    output?.theirs.destroy();
+  }
 }
 
 /** Ends the tool. Why it ended by itself, or was stopped before, tells more than the stream that broke. */
-async function accountOf(tool: ToolProcess, failure: BackupError): Promise<BackupError> {
-  await tool.stop(failure);
-  return tool.succeeded().then(
-    () => failure,
-    (account: unknown) => toBackupError(account),
-  );
+async function accountOf(starting: Promise<Started>, failure: BackupError): Promise<BackupError> {
+  try {
+    const { tool } = await starting;
+    await tool.stop(failure);
+    await tool.succeeded();
+    return failure;
+  } catch (account) {
+    return toBackupError(account);
+  }
 }
 
 /** A generator that was never started would not notice that nobody wants it. */
-function once(
+function onlyOnce(
   chunks: AsyncGenerator<Buffer, void>,
-  tool: ToolProcess,
-  early: BackupError,
+  release: (chunk: Buffer) => void,
+  stop: () => Promise<void>,
   subject: string,
 ): ByteStream {
   let started = false;
   return {
+    release,
     [Symbol.asyncIterator]() {
       if (started) throw new BackupError('internal', `${subject} can be read only once`);
       started = true;
       return {
         next: () => chunks.next(),
         async return() {
-          await tool.stop(early);
+          await stop();
           await chunks.return();
           return { done: true, value: undefined };
         },

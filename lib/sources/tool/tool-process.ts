@@ -1,7 +1,8 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { abortError, BackupError, throwIfAborted } from '../../errors.ts';
 import { toolEnvironment } from './environment.ts';
+import type { ToolOutput } from './tool-output.ts';
 
 /** A run of a database's own tool: `pg_dump`, `mariadb`. */
 export interface ToolCommand {
@@ -43,28 +44,36 @@ export class ToolProcess {
   readonly stdout: Readable;
   /** Resolves when the process and its streams are gone; never rejects. */
   readonly exited: Promise<ToolExit>;
-  readonly #process: ChildProcessByStdio<Writable, Readable, Readable>;
+  readonly #process: ChildProcess;
   readonly #lines = new KeptLines();
   readonly #command: ToolCommand;
   #startFailure: Error | undefined;
   #stopped: BackupError | undefined;
   #hasExited = false;
 
-  /** @throws BackupError `aborted` when the signal is so already */
-  constructor(command: ToolCommand, signal: AbortSignal) {
+  /**
+   * @param output where its stdout goes; else it is a pipe
+   * @throws BackupError `aborted` when the signal is so already; `unavailable` when no pipe can be had
+   */
+  constructor(command: ToolCommand, signal: AbortSignal, output?: ToolOutput) {
     throwIfAborted(signal);
     this.#command = command;
-    this.#process = spawn(command.program, command.args, {
+    const child = spawn(command.program, command.args, {
       env: toolEnvironment(command.env),
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: ['pipe', output?.theirs ?? 'pipe', 'pipe'],
       detached: true,
     });
-    this.stdin = this.#process.stdin;
-    this.stdout = this.#process.stdout;
+    this.#process = child;
+    child.on('error', (error) => {
+      this.#startFailure ??= error;
+    });
+    const { stdin, stdout, stderr } = pipesOf(child, output, command);
+    this.stdin = stdin;
+    this.stdout = stdout;
     // A tool that ends early closes its input: its exit tells more than the broken pipe.
-    this.stdin.on('error', () => undefined);
-    this.stdout.on('error', () => undefined);
-    this.#process.stderr.setEncoding('utf8').on('data', (text: string) => this.#lines.add(text));
+    stdin.on('error', () => undefined);
+    stdout.on('error', () => undefined);
+    stderr.setEncoding('utf8').on('data', (text: string) => this.#lines.add(text));
     const onAbort = () => this.#end(abortError(signal));
     signal.addEventListener('abort', onAbort, { once: true });
     this.exited = new Promise((resolve) => {
@@ -73,11 +82,15 @@ export class ToolProcess {
         signal.removeEventListener('abort', onAbort);
         resolve({ code, ...(killedBy === undefined ? {} : { killedBy }), stderr: this.#lines.all() });
       };
-      this.#process.once('error', (error) => {
-        this.#startFailure ??= error;
-        if (this.#process.pid === undefined) settle(undefined);
+      child.once('error', () => {
+        if (child.pid === undefined) settle(undefined);
       });
-      this.#process.once('close', (code, killedBy) => settle(code ?? undefined, killedBy ?? undefined));
+      // Workers that outlive the tool would go on, and keep its stderr open.
+      child.once('exit', () => this.#kill('SIGKILL'));
+      child.once('close', async (code, killedBy) => {
+        await output?.closed;
+        settle(code ?? undefined, killedBy ?? undefined);
+      });
     });
   }
 
@@ -135,6 +148,16 @@ export class ToolProcess {
       this.#process.kill(signal);
     }
   }
+}
+
+/** Without free file descriptors a child process has no pipes, and never comes to be. */
+function pipesOf(child: ChildProcess, output: ToolOutput | undefined, { program }: ToolCommand) {
+  const { stdin, stderr } = child;
+  const stdout = output?.ours ?? child.stdout;
+  if (stdin && stdout && stderr) return { stdin, stdout, stderr };
+  throw new BackupError('unavailable', `${program} cannot be run: too many files are open`, {
+    transient: true,
+  });
 }
 
 function lastLines(stderr: readonly string[]): string {
