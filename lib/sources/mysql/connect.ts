@@ -146,6 +146,10 @@ class Session implements MysqlSession {
       });
       // Told by what waits for an answer.
       connection.on('error', () => undefined);
+      // Else mysql2 would follow when the server is told another character set.
+      if (text === 'bytes') {
+        await connection.query("SET SESSION session_track_system_variables = ''").catch(ignoreUnknown);
+      }
       const answer = await firstAnswer(connection);
       return new Session(connection, cut, { ...answer, subject: nameOf(answer, server), reached, security });
     } catch (error) {
@@ -212,7 +216,7 @@ async function firstAnswer(connection: Connection): Promise<Answer> {
   return { flavour, version };
 }
 
-/** Servers from before 2015 know no such limit. */
+/** Servers from before 2015 know no such settings. */
 function ignoreUnknown(error: unknown): void {
   if (!(error instanceof Error && 'errno' in error && error.errno === 1193)) throw error;
 }
