@@ -4,6 +4,7 @@ import { BackupError } from '../errors.ts';
 import type { DestinationDriver } from './driver.ts';
 import { openFtp } from './ftp/url.ts';
 import { createLocalDestination } from './local/local.ts';
+import { openS3 } from './s3/url.ts';
 
 /** Opens the storage that a URL of one scheme names. */
 export type StorageOpener = (url: URL) => DestinationDriver;
@@ -13,6 +14,7 @@ const OPENERS: Readonly<Record<string, StorageOpener>> = {
   file: openFolder,
   ftp: openFtp,
   ftps: openFtp,
+  s3: openS3,
 };
 
 /** At least two letters, so that the drive of `C:\backups` is none. */
