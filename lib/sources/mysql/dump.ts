@@ -1,10 +1,10 @@
-import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError, toBackupError } from '../../errors.ts';
 import type { Dump, DumpProof } from '../driver.ts';
 import { withLargeOutput } from '../tool/large-output.ts';
 import { startToolDump, type ToolDump } from '../tool/tool-dump.ts';
 import { connectMysql, type MysqlSession } from './connect.ts';
 import { abilitiesOf, dumpArguments, keepsHistoryFrom } from './dump-command.ts';
+import { DumpStream } from './dump-stream.ts';
 import { DumpText } from './dump-text.ts';
 import { toolFailure } from './failures.ts';
 import { Grants } from './grants.ts';
@@ -117,7 +117,11 @@ async function start(order: Order): Promise<Dump> {
     await session.close();
   });
   proof.catch(() => undefined);
-  const stream = withDefaults(watched(dump.stream, watch), inventory);
+  const stream = new DumpStream(dump.stream, {
+    first: defaultsOf(inventory),
+    watch,
+    explain: (failure) => explain(session, failure),
+  });
   return { stream, proof, format: MYSQL_FORMAT, extension: '.sql', version: session.version };
 }
 
@@ -128,7 +132,7 @@ function watchLocks({ session, server, source, database }: Order, dump: ToolDump
 
 /** The proof of completeness: every byte was taken, the tool ended well and said that it was done. */
 async function prove(
-  { tool, inventory, facts, warnings, source }: Order,
+  { session, tool, inventory, facts, warnings, source }: Order,
   dump: ToolDump,
   text: DumpText,
   close: () => Promise<void>,
@@ -147,8 +151,22 @@ async function prove(
       },
       warnings: [...warnings, ...stderr],
     };
+  } catch (error) {
+    throw await explain(session, error);
   } finally {
     await close();
+  }
+}
+
+/** A server that went down does not always make the tool say so; our own session notices. */
+async function explain(session: MysqlSession, thrown: unknown): Promise<unknown> {
+  if (!(thrown instanceof BackupError) || thrown.code !== 'incomplete' || thrown.transient) return thrown;
+  try {
+    await session.query('DO 1');
+    return thrown;
+  } catch (error) {
+    const why = toBackupError(error).message;
+    return new BackupError('unavailable', `${thrown.message}; ${why}`, { transient: true, cause: thrown });
   }
 }
 
@@ -156,6 +174,14 @@ async function prove(
 function requireNoError(stderr: readonly string[]): void {
   const error = stderr.find((line) => /^\S+: (?:Error|Couldn't)\b/i.test(line));
   if (error !== undefined) throw new BackupError('incomplete', `The tool left something out: ${error}`);
+}
+
+/**
+ * What makes the defaults of the database those of the one that the dump is loaded into. It is not named, so
+ * that it may be called otherwise.
+ */
+function defaultsOf({ characterSet, collation }: Inventory): Buffer {
+  return Buffer.from(`ALTER DATABASE CHARACTER SET ${characterSet} COLLATE ${collation};\n`);
 }
 
 function aboutConsistency({ nonTransactional }: Inventory, { consistency }: MysqlSource): string[] {
@@ -170,47 +196,4 @@ function aboutConsistency({ nonTransactional }: Inventory, { consistency }: Mysq
 function aboutHistory({ hasHistory }: Inventory, tool: MysqlTool, { version }: MysqlSession): string[] {
   if (!hasHistory || (keepsHistoryFrom(tool.version) && keepsHistoryFrom(version))) return [];
   return ['Of system-versioned tables only the current rows are dumped: their history needs MariaDB 10.11'];
-}
-
-/**
- * The defaults of the database come first, without its name: they are then those of the database that the
- * dump is loaded into, whatever it is called.
- */
-function withDefaults(stream: ByteStream, { characterSet, collation }: Inventory): ByteStream {
-  const statement = `ALTER DATABASE CHARACTER SET ${characterSet} COLLATE ${collation};\n`;
-  let isFirst = true;
-  return {
-    [Symbol.asyncIterator]() {
-      const chunks = stream[Symbol.asyncIterator]();
-      return {
-        async next() {
-          const next = await chunks.next();
-          if (!isFirst || next.done === true) return next;
-          isFirst = false;
-          return { done: false, value: Buffer.concat([Buffer.from(statement), next.value]) };
-        },
-        return: async () => (await chunks.return?.()) ?? { done: true, value: undefined },
-      };
-    },
-  };
-}
-
-function watched(stream: ByteStream, watch: LockWatch | undefined): ByteStream {
-  if (watch === undefined) return stream;
-  return {
-    [Symbol.asyncIterator]() {
-      const chunks = stream[Symbol.asyncIterator]();
-      return {
-        async next() {
-          watch.begins();
-          try {
-            return await chunks.next();
-          } finally {
-            watch.ends();
-          }
-        },
-        return: async () => (await chunks.return?.()) ?? { done: true, value: undefined },
-      };
-    },
-  };
 }
