@@ -19,7 +19,7 @@ export interface MissingPrivilege {
  * triggers are hidden: the tool does not know of them and ends with exit code 0.
  */
 export function missingPrivileges(
-  session: MysqlSession,
+  session: Pick<MysqlSession, 'flavour'>,
   grants: Grants,
   database: string,
   { consistency, binlogPosition }: Pick<MysqlSource, 'consistency' | 'binlogPosition'>,
@@ -64,7 +64,7 @@ export function quoteName(name: string): string {
  * Whether no routine is hidden. Whoever may create, change or run the routines of a database sees them all:
  * should one not be readable, the tool says so and fails.
  */
-function seesRoutines({ flavour }: MysqlSession, grants: Grants, database: string): boolean {
+function seesRoutines({ flavour }: Pick<MysqlSession, 'flavour'>, grants: Grants, database: string): boolean {
   const byRoutine = ['CREATE ROUTINE', 'ALTER ROUTINE', 'EXECUTE'];
   if (byRoutine.some((privilege) => grants.hasOn(database, privilege))) return true;
   if (flavour === 'mysql') return grants.hasGlobal('SELECT') || grants.hasGlobal('SHOW_ROUTINE');
@@ -75,7 +75,7 @@ function seesRoutines({ flavour }: MysqlSession, grants: Grants, database: strin
   );
 }
 
-function noRoutines({ flavour }: MysqlSession, { account }: Grants): MissingPrivilege {
+function noRoutines({ flavour }: Pick<MysqlSession, 'flavour'>, { account }: Grants): MissingPrivilege {
   const consequence = 'procedures and functions that it may not see are left out';
   const grant = flavour === 'mysql' ? 'GRANT SHOW_ROUTINE ON *.*' : 'GRANT SELECT ON mysql.proc';
   return {
@@ -87,7 +87,7 @@ function noRoutines({ flavour }: MysqlSession, { account }: Grants): MissingPriv
 }
 
 /** The position is read while all tables are locked for a moment. */
-function missingForPosition({ flavour }: MysqlSession, grants: Grants): MissingPrivilege[] {
+function missingForPosition({ flavour }: Pick<MysqlSession, 'flavour'>, grants: Grants): MissingPrivilege[] {
   const reads =
     flavour === 'mariadb'
       ? ['BINLOG MONITOR', 'REPLICATION CLIENT', 'SUPER']
