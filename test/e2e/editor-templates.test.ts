@@ -6,6 +6,11 @@ import { ROOT } from '../../build/sources.ts';
 import { nodeSchemas } from '../../nodes/schemas.ts';
 import { compareDatabases, createDatabase } from '../fixtures/sqlite-database.ts';
 import { editorSuite } from '../support/editor/suite.ts';
+import {
+  startTemplateServers,
+  TEMPLATE_DATABASE,
+  type TemplateServers,
+} from '../support/template-servers.ts';
 import { until } from '../support/until.ts';
 
 const RUN_WITHIN_MS = 60_000;
@@ -25,7 +30,9 @@ interface TemplateNode {
 
 describe('The templates of Import ▸ Examples, with their variables set', function () {
   this.timeout(120_000);
+  let servers: TemplateServers;
   const suite = editorSuite(async (folder) => {
+    servers = await startTemplateServers();
     const file = (name: string) => join(folder, name);
     createDatabase(file('app.sqlite'), { megabytes: 1 });
     createDatabase(file('users.sqlite'), { megabytes: 1, seed: 2, journalMode: 'delete' });
@@ -38,9 +45,11 @@ describe('The templates of Import ▸ Examples, with their variables set', funct
         RESTORE_TO: file('restored.sqlite'),
         DBACKUP_MASTER_KEY: 'a master key of the tests',
         AGE_RECIPIENT: await identityToRecipient(await generateX25519Identity()),
+        ...servers.environment,
       },
     };
   });
+  after(() => servers?.stop());
   afterEach(() => assert.deepEqual(suite.editor.problems, []));
 
   it('are all listed', async () => {
@@ -78,6 +87,12 @@ describe('The templates of Import ▸ Examples, with their variables set', funct
 
   it('07-restore-latest has restored the newest backup', async () => {
     compareDatabases(join(suite.folder, 'app.sqlite'), join(suite.folder, 'restored.sqlite'));
+  });
+
+  it('the restore drills have restored the newest backups under another name', async () => {
+    for (const server of [servers.postgres, servers.mysql]) {
+      assert.deepEqual(await server.rows('restore_drill'), await server.rows(TEMPLATE_DATABASE));
+    }
   });
 
   /** What a person does to make the flow run. */

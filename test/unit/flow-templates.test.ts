@@ -20,6 +20,11 @@ const ENVIRONMENT = {
   RESTORE_TO: '/srv/app/restored.sqlite',
   ...serverVariables('POSTGRES'),
   ...serverVariables('MYSQL'),
+  SSH_HOST: 'bastion.example.com',
+  SSH_PORT: '22',
+  SSH_USER: 'backup',
+  SSH_KEY_FILE: '/etc/dbackup/id_ed25519',
+  SSH_HOST_KEY: 'SHA256:oHx3dJ8bXJPpCQvFgKp1nq9cXyC0q5zN6tZq0m1sV4E',
 };
 
 function serverVariables(prefix: string): Record<string, string> {
