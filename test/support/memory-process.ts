@@ -7,10 +7,11 @@ import { sqlText } from './byte-streams.ts';
 import { runEngine } from './engine-run.ts';
 
 /**
- * A process of its own, so that its memory is that of the engine: backs up `argv[2]` bytes over a fork of
- * three branches, of which one takes `argv[3]` bytes per second, and prints what it took.
+ * A process of its own, so that its memory is that of the engine: backs up `argv[2]` databases of `argv[3]`
+ * bytes each, all at a time, over a fork of three branches, of which one takes `argv[4]` bytes per second,
+ * and prints what it took.
  */
-const [bytes, slowBytesPerSecond] = process.argv.slice(2).map(Number) as [number, number];
+const [databases, bytes, slowBytesPerSecond] = process.argv.slice(2).map(Number) as [number, number, number];
 const BLOCK = sqlText(1024 * 1024);
 
 /** Fresh buffers for every block, as from a child process: only those that are kept count. */
@@ -24,7 +25,8 @@ const source: SourceDriver = {
   kind: 'synthetic',
   describe: () => 'synthetic',
   probe: async () => ({ version: '1', summary: '', warnings: [] }),
-  listDatabases: async () => [{ id: 'big', name: 'big' }],
+  lane: { key: 'synthetic', limit: databases },
+  listDatabases: async () => Array.from({ length: databases }, (_, n) => ({ id: `${n}`, name: `big ${n}` })),
   dump: async () => ({
     stream: blocks(),
     proof: Promise.resolve({ statement: 'all', facts: {}, warnings: [] }),
@@ -43,7 +45,7 @@ function sink(name: string): DestinationDriver {
   return {
     kind: 'null',
     describe: () => `null:${name}`,
-    properties: { ranges: false, atomicReplace: false, concurrency: 1 },
+    properties: { ranges: false, atomicReplace: false, concurrency: 8 },
     probe: refuse,
     read: refuse,
     async *list() {},
