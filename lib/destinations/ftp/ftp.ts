@@ -12,16 +12,20 @@ import { writeObject } from './write.ts';
  * A folder on an FTP server, by FTP over TLS unless plain FTP was chosen. Objects are files; what is not
  * committed has a hidden name beside its later one. FTP cannot tell free space, and has no word for "make
  * this durable": a server that acknowledges may still lose it with its power.
+ * @param timing how long an upload may stand still, for servers that end it earlier than after a minute
  * @throws BackupError `invalid-config`
  */
-export function createFtpDestination(input: FtpOptionsInput): DestinationDriver {
+export function createFtpDestination(
+  input: FtpOptionsInput,
+  timing: { readonly longestPauseMs?: number } = {},
+): DestinationDriver {
   const parsed = ftpOptions.safeParse(input);
   if (!parsed.success) {
     const problem = z.prettifyError(parsed.error).replaceAll('\n', ' ');
     throw new BackupError('invalid-config', `The FTP storage is not valid: ${problem}`);
   }
   const options = parsed.data;
-  const storage = new FtpStorage(options);
+  const storage = new FtpStorage(options, timing.longestPauseMs);
   const driver: DestinationDriver = {
     kind: 'ftp',
     describe: () => ftpLocation(options),

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
+import { toBackupError } from '../../errors.ts';
 import type { FtpConnection } from './connection.ts';
 import { replyCode, saysMissing } from './failures.ts';
 import { look, pathOf, pruneFolders } from './folders.ts';
@@ -6,6 +8,7 @@ import type { FtpStorage } from './storage.ts';
 
 /** How long a clean-up may go on after its caller has given up waiting, in ms. */
 const CLEAN_UP_MS = 60_000;
+const BETWEEN_TRIES_MS = 2000;
 
 /** Where one object is being written. */
 export interface FtpPlace {
@@ -28,9 +31,24 @@ export function lockOf({ names }: FtpPlace): string[] {
   return [...names.slice(0, -1), `.commit.${digest.slice(0, 16)}.partial`];
 }
 
-/** Removes the temporary file and the folders that were made for it, on any connection that can be had. */
+/**
+ * Removes the temporary file and the folders that were made for it, on any connection that can be had; tries
+ * again while the server cannot be reached. What stays is swept later.
+ */
 export async function removeTraces(place: FtpPlace, { lock = false } = {}): Promise<void> {
   const signal = AbortSignal.timeout(CLEAN_UP_MS);
+  for (;;) {
+    try {
+      await removeOnce(place, lock, signal);
+      return;
+    } catch (error) {
+      if (!toBackupError(error).transient) throw error;
+      await wait(BETWEEN_TRIES_MS, undefined, { signal, ref: false });
+    }
+  }
+}
+
+async function removeOnce(place: FtpPlace, lock: boolean, signal: AbortSignal): Promise<void> {
   await place.storage.use(`remove the unfinished ${place.path}`, signal, async (connection) => {
     await removeTemporary(connection, place, signal);
     if (lock) await connection.tryCommand(`RMD ${pathOf(connection, lockOf(place))}`, signal);

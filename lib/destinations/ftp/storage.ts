@@ -7,10 +7,12 @@ import { FtpPool, type Loan } from './pool.ts';
 /** One storage: its settings, and its connections. */
 export class FtpStorage {
   readonly options: FtpOptions;
+  readonly longestPauseMs: number | undefined;
   readonly #pool: FtpPool;
 
-  constructor(options: FtpOptions) {
+  constructor(options: FtpOptions, longestPauseMs?: number) {
     this.options = options;
+    this.longestPauseMs = longestPauseMs;
     this.#pool = new FtpPool(options);
   }
 

@@ -1,5 +1,5 @@
 import { settled } from '../../abort.ts';
-import type { ByteStream } from '../../bytes/stream.ts';
+import { BLOCK_BYTES, type ByteStream } from '../../bytes/stream.ts';
 import { BackupError, throwIfAborted } from '../../errors.ts';
 import type { PendingObject, WriteOptions } from '../driver.ts';
 import { keepMoving, type MovingStream } from '../keep-moving.ts';
@@ -33,7 +33,7 @@ export async function writeObject(
   );
   const temporary = temporaryName(names.at(-1) as string);
   const place: FtpPlace = { storage, path, names, temporary: [...names.slice(0, -1), temporary] };
-  const source = keepMoving(bytes, signal);
+  const source = keepMoving(bytes, signal, storage.longestPauseMs);
   markActive(temporary);
   let begun = false;
   try {
@@ -41,8 +41,7 @@ export async function writeObject(
     const first = await source.next();
     begun = true;
     const sent = await storage.use(`write ${path}`, signal, async (connection) => {
-      await reserve(connection, writing);
-      const transfer = await startStoring(place, connection, signal);
+      const transfer = await startStoring(place, connection, writing);
       return await send(transfer, source, first, place, connection, signal);
     });
     return new PendingFtpObject(place, sent, replace);
@@ -72,11 +71,19 @@ async function refuseExisting(
   throw new BackupError('invalid-config', `${names.join('/')} is a folder and cannot be replaced by a file`);
 }
 
-/** Some servers check with ALLO whether there is room (RFC 959); the others say that it is superfluous. */
-async function reserve(connection: FtpConnection, { expectedBytes, signal }: WriteOptions): Promise<void> {
-  if (expectedBytes === undefined) return;
+/**
+ * Some servers check with ALLO whether the disk of the current folder has room (RFC 959); the others say that
+ * it is superfluous.
+ * @throws the server's refusal as it came, for the reason of a full disk only
+ */
+async function reserve(
+  connection: FtpConnection,
+  bytes: number | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  if (bytes === undefined) return;
   try {
-    await connection.command(`ALLO ${expectedBytes}`, signal);
+    await connection.command(`ALLO ${bytes}`, signal);
   } catch (error) {
     const code = replyCode(error);
     if (code === undefined || code === 552 || code === 452) throw error;
@@ -86,15 +93,15 @@ async function reserve(connection: FtpConnection, { expectedBytes, signal }: Wri
 async function startStoring(
   place: FtpPlace,
   connection: FtpConnection,
-  signal: AbortSignal,
+  writing: WriteOptions,
 ): Promise<Transfer> {
+  const { signal } = writing;
   const { storage, temporary } = place;
   const folders = temporary.slice(0, -1);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      if (folders.length > 0 || storage.options.create) {
-        await makeFolders(storage, connection, folders, signal);
-      }
+      await makeFolders(storage, connection, folders, signal);
+      await reserve(connection, writing.expectedBytes, signal);
       return await Transfer.start(connection, `STOR ${pathOf(connection, temporary)}`, signal);
     } catch (error) {
       const pruned = error instanceof FolderGone || (await wasPruned(connection, folders, error, signal));
@@ -131,7 +138,10 @@ async function send(
     }
     await transfer.finish();
   } catch (error) {
-    throw await transfer.fail(error);
+    const reason = await transfer.fail(error);
+    // ProFTPD calls the write that filled the disk an "Input/output error": only the next one tells.
+    if (replyCode(reason) === 451) await reserve(connection, BLOCK_BYTES, signal);
+    throw reason;
   }
   const held = await sizeHeld(connection, place.temporary, signal);
   if (held === sent) return held;
