@@ -1,3 +1,4 @@
+import { BackupError } from '../../errors.ts';
 import { connectMysql, type MysqlSession } from './connect.ts';
 import type { MysqlServer } from './options.ts';
 
@@ -40,13 +41,13 @@ export class DefinitionSession {
 
   /** @throws BackupError */
   async rows(sql: string, values: readonly string[] = []): Promise<(string | null)[][]> {
-    const rows = await this.session.query(toBytes(sql), values.map(toBytes));
+    const rows = await readable(this.session.query(toBytes(sql), values.map(toBytes)));
     return rows.map((row) => row.map((value) => (value === null ? null : fromBytes(value))));
   }
 
   /** @throws BackupError */
   async raw(sql: string): Promise<void> {
-    await this.session.query(sql);
+    await readable(this.session.query(sql));
   }
 
   /**
@@ -56,7 +57,7 @@ export class DefinitionSession {
   async rawRows(sql: string): Promise<readonly (readonly (string | null)[])[]> {
     await this.session.query('SET SESSION character_set_results = binary');
     try {
-      return await this.session.query(toBytes(sql));
+      return await readable(this.session.query(toBytes(sql)));
     } finally {
       await this.session.query('SET SESSION character_set_results = utf8mb4');
     }
@@ -76,6 +77,17 @@ export function quoteName(name: string): string {
 /** A text without backslashes, as it stands in a statement whatever the sql_mode. */
 export function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
+}
+
+/** What the server says of a failure came as bytes too. */
+async function readable<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof BackupError) || error.code === 'aborted') throw error;
+    const { code, message, transient } = error;
+    throw new BackupError(code, fromBytes(message), { transient, cause: error });
+  }
 }
 
 function toBytes(text: string): string {

@@ -159,8 +159,12 @@ export async function dropPrograms(
   programs: readonly Program[],
 ): Promise<void> {
   await session.run(`USE ${quoteName(database)}`);
-  for (const { kind, name } of [...programs].reverse()) {
+  for (const { kind, name, sqlMode } of [...programs].reverse()) {
+    // Packages are known in some modes only.
+    const isPackage = kind === 'package' || kind === 'package body';
+    if (isPackage) await session.run(`SET SESSION sql_mode = ${quoteText(sqlMode)}`);
     await session.run(`DROP ${kind.toUpperCase()} IF EXISTS ${quoteName(name)}`);
+    if (isPackage) await session.run("SET SESSION sql_mode = ''");
   }
 }
 

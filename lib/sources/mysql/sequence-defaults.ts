@@ -44,15 +44,20 @@ export async function adoptSequences(
      WHERE TABLE_SCHEMA = ? AND COLUMN_DEFAULT LIKE '%val(%'`,
     [database],
   );
-  // A table that keeps its history would refuse.
-  await session.run("SET SESSION system_versioning_alter_history = 'KEEP'");
+  const changes = new Map<string, string[]>();
   for (const [table, column, expression] of columns) {
     const text = withoutQualifiers(expression ?? '', before);
     if (text === undefined) continue;
-    await session.run(`USE ${quoteName(database)}`);
-    await session.run(
-      `ALTER TABLE ${quoteName(table ?? '')} ALTER COLUMN ${quoteName(column ?? '')} SET DEFAULT (${text})`,
-    );
+    const change = `ALTER COLUMN ${quoteName(column ?? '')} SET DEFAULT (${text})`;
+    changes.set(table ?? '', [...(changes.get(table ?? '') ?? []), change]);
+  }
+  if (changes.size === 0) return;
+  await session.run(`USE ${quoteName(database)}`);
+  // A table that keeps its history would refuse.
+  await session.run("SET SESSION system_versioning_alter_history = 'KEEP'");
+  for (const [table, all] of changes) {
+    // All at once: a table with a sequence that is not there cannot be opened.
+    await session.run(`ALTER TABLE ${quoteName(table)} ${all.join(', ')}`);
   }
 }
 
