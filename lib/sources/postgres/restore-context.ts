@@ -50,12 +50,16 @@ export async function beside<T>(
  */
 export async function clearUp(
   { server, options }: Pick<RestoreContext, 'server' | 'options'>,
-  work: (session: PostgresSession) => Promise<unknown>,
+  work: (
+    session: PostgresSession,
+    context: Pick<RestoreContext, 'reached' | 'server' | 'options'>,
+  ) => Promise<unknown>,
 ): Promise<string | undefined> {
   try {
     const reached = await reach(server, AbortSignal.timeout(CLEAR_MS));
     try {
-      await beside({ reached, server, options }, work);
+      const context = { reached, server, options };
+      await beside(context, (session) => work(session, context));
     } finally {
       await reached.close();
     }

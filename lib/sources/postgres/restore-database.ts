@@ -22,7 +22,10 @@ export function planOfArchive(
   { owners, privileges }: Pick<ServerRestoreOptions, 'owners' | 'privileges'>,
 ): DatabasePlan {
   const database = entries.find(({ kind }) => kind === 'DATABASE');
-  const about = entries.filter(({ tag }) => database !== undefined && tag === `DATABASE ${database.tag}`);
+  const about = entries.filter(
+    ({ tag, dependencies }) =>
+      database !== undefined && tag.startsWith('DATABASE ') && dependencies.includes(database.dumpId),
+  );
   const properties = statementsIn(entries.filter(({ kind }) => kind === 'DATABASE PROPERTIES'));
   const isSetting = (statement: Statement) => statement.begins('ALTER', 'ROLE') || statement.has('SET');
   const kept = (statement: Statement) => owners || !statement.begins('ALTER', 'ROLE');

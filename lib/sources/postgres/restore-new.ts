@@ -2,13 +2,13 @@ import { BackupError, toBackupError } from '../../errors.ts';
 import type { DumpProof, RestoreReport } from '../driver.ts';
 import type { Archive, ArchiveEntry } from './restore-archive.ts';
 import { requireExpected } from './restore-check.ts';
-import { beside, clearUp, type RestoreContext } from './restore-context.ts';
+import { beside, clearUp, inDatabase, type RestoreContext } from './restore-context.ts';
 import { type DatabasePlan, planOfArchive, planOfScript } from './restore-database.ts';
 import type { RestoreInput } from './restore-input.ts';
 import { type Choice, type Loaded, loadArchive, loadPlain } from './restore-load.ts';
 import { temporaryName } from './restore-names.ts';
 import { proveRestored } from './restore-proof.ts';
-import { dropDatabase, type Swap, swapIn } from './restore-swap.ts';
+import { databaseNames, dropDatabase, dropSubscriptions, type Swap, swapIn } from './restore-swap.ts';
 
 /** What becomes a database of its own. */
 export interface Draft {
@@ -34,7 +34,11 @@ export async function restoreNew(
     return await fillAndSwap(context, input, draft, temporary);
   } catch (error) {
     const failure = toBackupError(error);
-    const problem = await clearUp(context, (session) => dropDatabase(session, temporary));
+    const problem = await clearUp(context, async (session, way) => {
+      if (!(await databaseNames(session)).includes(temporary)) return;
+      await inDatabase(way, temporary, dropSubscriptions);
+      await dropDatabase(session, temporary);
+    });
     if (problem === undefined) throw failure;
     throw new BackupError(
       failure.code,

@@ -138,6 +138,23 @@ export async function dropDatabase(session: PostgresSession, name: string): Prom
   await session.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)}${force ? ' WITH (FORCE)' : ''}`);
 }
 
+/**
+ * Lets a database that is given up be dropped: one with subscriptions cannot. They are detached first from the
+ * replication slots that they name, which belong to the database that was dumped.
+ */
+export async function dropSubscriptions(session: PostgresSession): Promise<void> {
+  const rows = await session.query<{ name: string }>(
+    `SELECT subname::text AS name FROM pg_subscription
+      WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+  );
+  for (const { name } of rows) {
+    const subscription = quoteIdentifier(name);
+    await session.query(`ALTER SUBSCRIPTION ${subscription} DISABLE`);
+    await session.query(`ALTER SUBSCRIPTION ${subscription} SET (slot_name = NONE)`);
+    await session.query(`DROP SUBSCRIPTION ${subscription}`);
+  }
+}
+
 export async function databaseNames(session: PostgresSession): Promise<string[]> {
   const rows = await session.query<{ datname: string }>('SELECT datname::text FROM pg_database');
   return rows.map(({ datname }) => datname);
