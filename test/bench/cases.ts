@@ -1,6 +1,9 @@
 import { join } from 'node:path';
-import { CHILDREN, RUNNER } from './compile.ts';
+import { child, pipeline } from './commands.ts';
+import { RUNNER } from './compile.ts';
 import type { MeasureOptions } from './measure.ts';
+import { serverCases, serverTargets } from './server-cases.ts';
+import type { Engine } from './servers.ts';
 import type { Workspace } from './workspace.ts';
 
 /** One thing that is timed: a command that writes only below `output`, which is removed after each run. */
@@ -8,18 +11,13 @@ export interface BenchCase {
   readonly name: string;
   /** Ours, or a peer that it is compared with. */
   readonly ours: boolean;
+  /** The server that it needs; absent: the files. */
+  readonly needs?: Engine;
   command(workspace: Workspace, output: string): string[];
   /** What else it needs to know, and what to look for in its output. */
   options?(workspace: Workspace, output: string): MeasureOptions;
-}
-
-/** `pipefail`, and a wait for the process behind `tee >(…)`, so that a pipeline ends when all of it has. */
-function pipeline(text: string): string[] {
-  return ['bash', '-c', `set -euo pipefail; ${text}; wait`];
-}
-
-function child(name: string, ...args: string[]): string[] {
-  return [process.execPath, join(CHILDREN, `${name}.js`), ...args];
+  /** Removes what it has left elsewhere than below `output`. */
+  after?(workspace: Workspace): Promise<void>;
 }
 
 export const CASES = {
@@ -111,6 +109,8 @@ export const CASES = {
     ours: false,
     command: ({ database }, output) => ['sqlite3', database, `.backup '${join(output, 'file')}'`],
   },
+  ...serverCases('postgres'),
+  ...serverCases('mariadb'),
 } as const satisfies Record<string, BenchCase>;
 
 export type CaseId = keyof typeof CASES;
@@ -153,6 +153,8 @@ export const TARGETS: readonly Target[] = [
     ours: 'sqliteRunner',
     peer: 'sqliteTool',
   },
+  ...serverTargets('postgres'),
+  ...serverTargets('mariadb'),
 ];
 
 /** From the start of `dbackup run` to the first byte of the dump, in seconds. */

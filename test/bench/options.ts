@@ -6,13 +6,13 @@ export interface BenchOptions {
   readonly size: number;
   /** How often each case is run; medians are reported. */
   readonly runs: number;
-  /** Where a folder of its own is made for data and output, about six times the size. */
+  /** Where a folder of its own is made for data and output, about six times the size; servers need as much in the temporary folder. */
   readonly folder: string;
   /** Cases whose id (such as sqlitePlain) holds this text; all when empty. */
   readonly only: string;
 }
 
-export const USAGE = `npm run bench -- [--size 1G] [--runs 5] [--folder ${tmpdir()}] [--only sqlite]
+export const USAGE = `npm run bench -- [--size 1G] [--runs 5] [--folder ${tmpdir()}] [--only postgres]
 
 Prints the engine's times beside those of shell pipelines, in one interleaved run (A B C, A B C, …), each
 case in a process of its own, timed from outside. ${availableParallelism()} cores here.`;

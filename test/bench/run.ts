@@ -23,7 +23,7 @@ async function bench({ size, runs, folder, only }: BenchOptions): Promise<void> 
     `${(size / 1e6).toFixed(0)} MB, ${runs} interleaved runs of ${chosen.length} cases, ${availableParallelism()} cores, Node ${process.versions.node}`,
   );
   compileChildren();
-  const workspace = await prepareWorkspace(folder, size);
+  const workspace = await prepareWorkspace(folder, size, chosen);
   const stop = () => {
     void workspace.remove().finally(() => process.exit(130));
   };
@@ -34,7 +34,6 @@ async function bench({ size, runs, folder, only }: BenchOptions): Promise<void> 
       for (const id of chosen) measurements.get(id)?.push(await runOnce(id, workspace));
       console.error(`round ${round} of ${runs} done`);
     }
-    console.log(`zstd -3 brings the text to ${workspace.ratio.toFixed(3)} of its size.\n`);
     console.log(`${timesTable(measurements, size).join('\n')}\n`);
     const { lines, missed } = targetsTable(measurements);
     console.log(lines.join('\n'));
@@ -47,11 +46,12 @@ async function bench({ size, runs, folder, only }: BenchOptions): Promise<void> 
 /** Input in the page cache, output removed, and nothing of the run before left to be written to the disk. */
 async function runOnce(id: CaseId, workspace: Workspace): Promise<Measurement> {
   const output = join(workspace.folder, 'output');
+  const { command, options, after }: BenchCase = CASES[id];
   await mkdir(output);
   try {
-    const { command, options }: BenchCase = CASES[id];
     return await measure(command(workspace, output), workspace.folder, options?.(workspace, output));
   } finally {
+    await after?.(workspace);
     await rm(output, { recursive: true, force: true });
     execFileSync('sync');
   }

@@ -11,23 +11,32 @@ import type { Transform } from '../../../lib/transforms/transform.ts';
 import { tuneProcess } from '../../../runner/tune-process.ts';
 import { fileSource } from './file-source.ts';
 import { ENCRYPTION_KEY } from './key.ts';
+import { readServerFile, serverSource } from './server.ts';
 
 /*
- * backup.ts <text|sqlite> <file> <plain|sealed> <folder> …: one run of the engine into one or more folders;
- * `sealed` is zstd -3 and AES-256-GCM.
+ * backup.ts <text|sqlite|server> <file> <plain|encrypted|sealed> <folder> …: one run of the engine into one or
+ * more folders; `encrypted` is AES-256-GCM, `sealed` zstd -3 before it.
  */
 tuneProcess();
 const [, , kind = '', file = '', stages = '', ...folders] = process.argv;
 
-const source = kind === 'sqlite' ? createSqliteSource({ files: [file] }) : fileSource(file);
-const transforms =
-  stages === 'sealed'
-    ? [createCompress({ algorithm: 'zstd', level: 3 }), createEncrypt(ENCRYPTION_KEY, { format: 'dbk' })]
-    : [];
+const source = sourceOf(kind, file);
+const transforms = transformsOf(stages);
 const result = await backup(source, transforms, folders);
 if (result.state !== 'succeeded') {
   console.error(result);
   process.exitCode = 1;
+}
+
+function sourceOf(kind: string, file: string): SourceDriver {
+  if (kind === 'server') return serverSource(readServerFile(file));
+  return kind === 'sqlite' ? createSqliteSource({ files: [file] }) : fileSource(file);
+}
+
+function transformsOf(stages: string): Transform[] {
+  if (stages === 'plain') return [];
+  const encrypt = createEncrypt(ENCRYPTION_KEY, { format: 'dbk' });
+  return stages === 'encrypted' ? [encrypt] : [createCompress({ algorithm: 'zstd', level: 3 }), encrypt];
 }
 
 /** What the nodes of a flow do: open a run, add the steps, join with each destination, seal. */
