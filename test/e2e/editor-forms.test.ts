@@ -25,6 +25,14 @@ const WRONG: Readonly<Record<string, readonly WrongValue[]>> = {
     { field: 'pagesPerStep', value: '1.5', reason: /must be a whole number$/, right: '2' },
     { field: 'busyTimeout', value: '-1', reason: /^Wait for locks: must be at least 0$/, right: '5' },
   ],
+  'dbackup-postgres': [
+    { field: 'lockTimeout', value: '-1', reason: /^Wait for locks: must be at least 0$/, right: '0' },
+  ],
+  'dbackup-postgres-server': [
+    { field: 'port', value: '70000', reason: /^Port: must be at most 65535$/, right: variable('PORT') },
+    { field: 'user', value: '', reason: /^User: is missing$/, right: 'backup' },
+    { field: 'concurrency', value: '0', reason: /^Dumps at a time: must be at least 1$/, right: '4' },
+  ],
   'dbackup-compress': [
     { field: 'level', value: '20', reason: /^Level: must be at most 19$/, right: '19' },
     { field: 'level', value: '19', reason: /at most 9$/, right: '9', choose: { algorithm: 'gzip' } },
@@ -60,7 +68,7 @@ const WRONG: Readonly<Record<string, readonly WrongValue[]>> = {
     },
   ],
   'dbackup-restore': [
-    { field: 'target', value: '', reason: /^Target: is missing$/, right: '/data/shop.sqlite' },
+    { field: 'jobs', value: '0', reason: /^Parallel jobs: must be at least 1$/, right: '4' },
     { field: 'job', value: '', reason: /^Job: is missing$/, right: 'shop', choose: { from: 'latest' } },
   ],
 };

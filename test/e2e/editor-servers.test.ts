@@ -7,8 +7,8 @@ import type { NodeForm } from '../support/editor/node-form.ts';
 import { editorSuite } from '../support/editor/suite.ts';
 import { until } from '../support/until.ts';
 
-const TAB = { id: 'tab', type: 'tab', label: 'Test', disabled: false, info: '' };
-const at = { z: 'tab', schemaVersion: 1 };
+const TAB = { id: 'the-tab', type: 'tab', label: 'Test', disabled: false, info: '' };
+const at = { z: 'the-tab', schemaVersion: 1 };
 
 describe('A database server in the editor', function () {
   this.timeout(120_000);
@@ -22,7 +22,7 @@ describe('A database server in the editor', function () {
       flow: [
         TAB,
         {
-          id: 'go',
+          id: 'the-go',
           type: 'inject',
           ...at,
           name: 'go',
@@ -32,10 +32,10 @@ describe('A database server in the editor', function () {
           once: false,
           x: 120,
           y: 80,
-          wires: [['source']],
+          wires: [['the-source']],
         },
         {
-          id: 'source',
+          id: 'the-source',
           type: 'dbackup-postgres',
           ...at,
           job: 'shop',
@@ -44,13 +44,13 @@ describe('A database server in the editor', function () {
           exclude: [],
           x: 300,
           y: 80,
-          wires: [['local']],
+          wires: [['the-local']],
         },
         {
-          id: 'local',
+          id: 'the-local',
           type: 'dbackup-local',
           ...at,
-          storage: 'disk',
+          storage: 'the-disk',
           folder: '',
           rate: '',
           x: 500,
@@ -58,18 +58,18 @@ describe('A database server in the editor', function () {
           wires: [[]],
         },
         {
-          id: 'restore',
+          id: 'the-restore',
           type: 'dbackup-restore',
           ...at,
           from: 'latest',
-          storage: 'disk',
+          storage: 'the-disk',
           job: 'shop',
           x: 300,
           y: 180,
           wires: [[]],
         },
         {
-          id: 'disk',
+          id: 'the-disk',
           type: 'dbackup-local-storage',
           name: 'Disk',
           root: join(folder, 'disk'),
@@ -96,7 +96,7 @@ describe('A database server in the editor', function () {
 
   it('is tested while its form is open: a wrong password, then the right one', async () => {
     assert.deepEqual(await suite.editor.canvas.invalid(), ['shop']);
-    const form = await node('source').open();
+    const form = await node('the-source').open();
     const server = await form.addConfig('server');
     await fillServer(server, 'this is not it');
     const wrong = await server.ask('test');
@@ -107,12 +107,12 @@ describe('A database server in the editor', function () {
     assert.notEqual(right.level, 'error', right.text);
     assert.match(right.text, /15\.\d+.*pg_dump/);
     await server.done();
-    assert.equal(await form.chosen('server'), 'Shop server');
+    await until(async () => (await form.chosen('server')) === 'Shop server');
     await form.done();
   });
 
   it('lists its databases before it is deployed, and a click chooses one', async () => {
-    const form = await node('source').open();
+    const form = await node('the-source').open();
     const { level, text, rows } = await form.ask('databases');
     assert.equal(level, 'ok', text);
     assert.match(text, /^3 of 3 databases would be dumped, /);
@@ -133,17 +133,17 @@ describe('A database server in the editor', function () {
   it('is asked with the kept password after the deploy, and backed up', async () => {
     await suite.editor.deploy();
     await suite.editor.reload();
-    const form = await node('source').open();
+    const form = await node('the-source').open();
     assert.deepEqual(await form.list('databases'), ['shop']);
     assert.match((await form.ask('databases')).text, /^1 of 3 databases/);
     await form.cancel();
-    await node('go').press();
-    assert.match(await node('local').shows(/^✓|^✗/), /^✓/);
+    await node('the-go').press();
+    assert.match(await node('the-local').shows(/^✓|^✗/), /^✓/);
     assert.ok(existsSync(join(suite.folder, 'disk', 'shop')));
   });
 
   it('may be of either engine where a dump is restored: the + asks which', async () => {
-    const form = await node('restore').open();
+    const form = await node('the-restore').open();
     assert.deepEqual(await form.configs('server'), { 'PostgreSQL server': ['Shop server'] });
     const server = await form.addConfigOf('server', 'MySQL/MariaDB server');
     assert.equal(await server.input('port').inputValue(), '3306');
@@ -151,14 +151,14 @@ describe('A database server in the editor', function () {
     assert.deepEqual(await server.wrong(), ['user']);
     await server.fill('user', 'me');
     await server.done();
+    await until(async () => (await form.chosen('server')) === 'Other server');
     assert.deepEqual(await form.configs('server'), {
       'PostgreSQL server': ['Shop server'],
       'MySQL/MariaDB server': ['Other server'],
     });
-    assert.equal(await form.chosen('server'), 'Other server');
     await form.done();
 
-    const again = await node('restore').open();
+    const again = await node('the-restore').open();
     assert.equal(await again.chosen('server'), 'Other server');
     const edited = await again.editConfig('server');
     assert.equal(await edited.input('port').inputValue(), '3306', 'the form of its own type');
@@ -171,7 +171,7 @@ describe('A database server in the editor', function () {
     await better.done();
     await until(async () => (await again.wrong()).length === 0);
     await again.done();
-    assert.equal(await node('restore').isInvalid(), false);
+    assert.equal(await node('the-restore').isInvalid(), false);
   });
 
   it('of the second type goes with an exported flow, and comes back with it', async () => {
@@ -183,7 +183,7 @@ describe('A database server in the editor', function () {
     const exported = JSON.parse(text) as { id: string; type: string; name?: string; server?: string }[];
     const server = exported.find(({ type }) => type === 'dbackup-mysql-server');
     assert.equal(server?.name, 'Other server');
-    assert.equal(exported.find(({ id }) => id === 'restore')?.server, server?.id);
+    assert.equal(exported.find(({ id }) => id === 'the-restore')?.server, server?.id);
     assert.ok(!text.includes(postgres.password));
 
     // Under other ids it is another flow: everything in it must refer to what came with it.
@@ -191,9 +191,9 @@ describe('A database server in the editor', function () {
     let copy = text;
     for (const id of ids) copy = copy.replaceAll(`"${id}"`, `"copy-${id}"`);
     await importText(editor.page, copy.replaceAll('Other server', 'Imported server'));
-    await until(async () => (await editor.canvas.ids()).includes('copy-restore'));
+    await until(async () => (await editor.canvas.ids()).includes('copy-the-restore'));
     assert.deepEqual([await editor.canvas.unknown(), await editor.canvas.invalid()], [[], []]);
-    const form = await node('copy-restore').open();
+    const form = await node('copy-the-restore').open();
     assert.equal(await form.chosen('server'), 'Imported server');
     const config = await form.editConfig('server');
     assert.equal(await config.input('user').inputValue(), 'me');

@@ -268,7 +268,7 @@ describe('dbackup on stored sets', function () {
     it('needs to know where to', async () => {
       const { code, stderr } = await call(['restore', ...set()]);
       assert.equal(code, 2);
-      assert.match(stderr, /required option '--to <path>'/);
+      assert.match(stderr, /is a SQLite database: say which file it is to be restored into/);
     });
   });
 
