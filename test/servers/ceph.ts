@@ -18,6 +18,9 @@ const START_MS = 120_000;
 const CLUSTER_ID = '11111111-2222-3333-4444-555555555555';
 const OSD_ID = '99999999-2222-3333-4444-555555555555';
 
+/** A key that the gateway encrypts with when it is asked to. */
+export const KMS_KEY = 'test-key';
+
 export interface CephOptions {
   /** Default: the one that is installed. `sid`: the newest, see foreign-suite.ts. */
   readonly suite?: 'sid';
@@ -315,6 +318,9 @@ rgw_data = ${home}/rgw
 rgw_frontends = ${frontend}
 rgw_thread_pool_size = 64
 rgw_enable_gc_threads = true
+rgw_crypt_require_ssl = false
+rgw_crypt_s3_kms_backend = testing
+rgw_crypt_s3_kms_encryption_keys = ${KMS_KEY}=${Buffer.alloc(32, 7).toString('base64')}
 rgw_gc_obj_min_wait = 1
 rgw_gc_processor_period = 5
 ${[

@@ -10,6 +10,8 @@ export interface Attempted {
   readonly bucket: string;
   /** The server, for people: `AWS`, `https://minio.example.com`. */
   readonly server: string;
+  /** What a server may not like about the request: `the storage class COLD`. */
+  readonly unusual: string;
 }
 
 export interface Meaning {
@@ -217,7 +219,7 @@ function meaningOfObject(name: string, { bucket, server, permission }: Attempted
   }
 }
 
-function meaningOfStatus(error: ServiceError, { server, permission }: Attempted): Meaning {
+function meaningOfStatus(error: ServiceError, { server, permission, unusual }: Attempted): Meaning {
   const { name } = error;
   // What the SDK says when the server says nothing.
   const message = error.message === 'UnknownError' ? name : error.message;
@@ -251,7 +253,10 @@ function meaningOfStatus(error: ServiceError, { server, permission }: Attempted)
       text: `access is denied: the key needs ${permission} for this bucket and folder`,
     };
   }
-  if (status >= 400) return { code: 'invalid-config', text: `${server} refused it: ${message}` };
+  if (status >= 400) {
+    const advice = unusual === '' ? '' : `. Does it offer ${unusual}?`;
+    return { code: 'invalid-config', text: `${server} refused it: ${message}${advice}` };
+  }
   if (/region is missing/i.test(message)) {
     return {
       code: 'invalid-config',

@@ -1,9 +1,9 @@
 import type { PutObjectCommandInput } from '@aws-sdk/client-s3';
+import { retentionOf } from './object-lock.ts';
 import type { S3Store } from './store.ts';
 
 /** Smaller objects stay in the standard class: the others bill them as that large, and listings read them. */
 const CLASS_FROM_BYTES = 128 * 1024;
-const DAY_MS = 86_400_000;
 /** The metadata by which a writer knows its own object again. */
 const WRITER = 'dbackup-write';
 
@@ -20,13 +20,9 @@ export type ObjectFields = Pick<
 >;
 
 /** @param writer an id that only this writing of the object has */
-export function objectFields(
-  { options, clockOffset, lockMs }: S3Store,
-  bytes: number,
-  writer: string,
-): ObjectFields {
-  const { storageClass, encryption, kmsKeyId, lockMode, lockDays, legalHold } = options;
-  const now = Date.now() + clockOffset;
+export function objectFields(store: S3Store, bytes: number, writer: string): ObjectFields {
+  const { storageClass, encryption, kmsKeyId, legalHold } = store.options;
+  const retention = retentionOf(store);
   return {
     Metadata: { [WRITER]: writer },
     // Servers name classes of their own, too.
@@ -35,12 +31,9 @@ export function objectFields(
       : {}),
     ...(encryption === 'none' ? {} : { ServerSideEncryption: encryption }),
     ...(kmsKeyId === '' ? {} : { SSEKMSKeyId: kmsKeyId }),
-    ...(lockMode === 'none'
+    ...(retention === undefined
       ? {}
-      : {
-          ObjectLockMode: lockMode === 'compliance' ? 'COMPLIANCE' : 'GOVERNANCE',
-          ObjectLockRetainUntilDate: new Date(now + (lockMs ?? lockDays * DAY_MS)),
-        }),
+      : { ObjectLockMode: retention.Mode, ObjectLockRetainUntilDate: retention.RetainUntilDate }),
     ...(legalHold ? { ObjectLockLegalHoldStatus: 'ON' } : {}),
   };
 }

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { orAbort } from '../../abort.ts';
 import { abortError, BackupError } from '../../errors.ts';
 import { StorageTurn } from '../storage-turn.ts';
-import { isS3Code, s3Failure, statusOf } from './failures.ts';
+import { isS3Code, statusOf } from './failures.ts';
 import { answered, type ObjectPlace } from './object-place.ts';
 import type { S3Store } from './store.ts';
 
@@ -45,8 +45,7 @@ export class ObjectSource {
 
   /** What happened to a connection while bytes came. */
   failure(thrown: unknown): BackupError {
-    const { bucket, server } = this.store;
-    return s3Failure(thrown, { doing: `read ${this.place.name}`, permission: PERMISSION, bucket, server });
+    return this.store.failure(thrown, { doing: `read ${this.place.name}`, permission: PERMISSION });
   }
 
   async #request(

@@ -8,6 +8,10 @@ import type { S3Store } from './store.ts';
 export interface FoundObject {
   readonly info: ObjectInfo;
   readonly metadata: Readonly<Record<string, string>>;
+  /** How the server encrypts it. */
+  readonly encryption: string | undefined;
+  readonly isLocked: boolean;
+  readonly isHeld: boolean;
 }
 
 /** Looks an object up. */
@@ -24,7 +28,13 @@ export async function findObject(
         const found = await client.send(new library.HeadObjectCommand(request), { abortSignal });
         const modified = answered(store, found.LastModified);
         const info = { path, bytes: answered(store, found.ContentLength), modified };
-        return { info, metadata: found.Metadata ?? {} };
+        return {
+          info,
+          metadata: found.Metadata ?? {},
+          encryption: found.ServerSideEncryption,
+          isLocked: found.ObjectLockMode !== undefined,
+          isHeld: found.ObjectLockLegalHoldStatus === 'ON',
+        };
       },
       { signal, doing: `look up ${name}`, permission: 's3:GetObject and s3:ListBucket' },
     );

@@ -5,6 +5,7 @@ import { isWrittenBy } from './object-fields.ts';
 import type { ObjectPlace } from './object-place.ts';
 import { findObject, removeObject } from './objects.ts';
 import type { S3Store } from './store.ts';
+import { ensureStoredAsAsked } from './stored-as-asked.ts';
 
 /** How long an abort goes on trying, in ms. */
 const ABORT_MS = 60_000;
@@ -43,7 +44,7 @@ export class S3PendingObject implements PendingObject {
       throw new BackupError('internal', `${this.#held.place.name} was ${this.#state} already`);
     }
     this.#state = 'committing';
-    this.#publishing = this.#publish();
+    this.#publishing = this.#publishAsAsked();
     await this.#publishing;
     this.#state = 'committed';
   }
@@ -61,6 +62,11 @@ export class S3PendingObject implements PendingObject {
     if (before === 'committing' && !this.#replace && (await this.#isOurs(signal))) {
       await removeObject(this.#store, path, signal);
     }
+  }
+
+  async #publishAsAsked(): Promise<void> {
+    await this.#publish();
+    await ensureStoredAsAsked(this.#store, this.#held.place, this.#stop.signal);
   }
 
   async #publish(): Promise<void> {

@@ -1,7 +1,7 @@
 import type { DestinationDriver, DestinationProbe } from '../driver.ts';
 import { roundTrip } from '../round-trip.ts';
-import { setLegalHold } from './legal-hold.ts';
 import { removeUpload } from './multipart.ts';
+import { setLegalHold } from './object-lock.ts';
 import { answered, placeOf } from './object-place.ts';
 import { S3Store } from './store.ts';
 import { sweepUploads } from './sweep.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { BackupError } from '../../errors.ts';
 import type { DestinationDriver } from '../driver.ts';
-import { setLegalHold } from './legal-hold.ts';
+import { setLegalHold } from './object-lock.ts';
 import { listObjects, removeObject, statObject } from './objects.ts';
 import { type S3OptionsInput, s3Options } from './options.ts';
 import { probeStorage, storeForProbe } from './probe.ts';

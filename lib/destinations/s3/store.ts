@@ -1,9 +1,9 @@
 import { orAbort } from '../../abort.ts';
-import { abortError, throwIfAborted } from '../../errors.ts';
+import { abortError, type BackupError, throwIfAborted } from '../../errors.ts';
 import { StorageTurn } from '../storage-turn.ts';
 import { pause, pauseBefore } from './backoff.ts';
 import { openSession, type S3Session } from './client.ts';
-import { type Attempted, isBusy, isClockCorrected, isS3Code, s3Failure, statusOf } from './failures.ts';
+import { isBusy, isClockCorrected, isS3Code, s3Failure, statusOf } from './failures.ts';
 import type { S3Options } from './options.ts';
 import { KeySpace } from './paths.ts';
 import { resolveTarget, type S3Target } from './providers.ts';
@@ -97,7 +97,7 @@ export class S3Store {
         return answer;
       } catch (thrown) {
         throwIfAborted(signal);
-        const failure = s3Failure(thrown, this.#attempted(call));
+        const failure = this.failure(thrown, call);
         const isPassing =
           (failure.transient && !isS3Code(thrown, 'NoSuchUpload')) || isClockCorrected(thrown);
         if (!isPassing || failed >= attempts || call.again?.() === false) throw failure;
@@ -157,7 +157,20 @@ export class S3Store {
     return session;
   }
 
-  #attempted({ doing, permission }: Call): Attempted {
-    return { doing, permission, bucket: this.bucket, server: this.server };
+  /** The failure of a request, or of what its answer goes on with. */
+  failure(thrown: unknown, { doing, permission }: Pick<Call, 'doing' | 'permission'>): BackupError {
+    const { bucket, server } = this;
+    const unusual = permission === 's3:PutObject' ? unusualSettings(this.options) : '';
+    return s3Failure(thrown, { doing, permission, bucket, server, unusual });
   }
+}
+
+/** Settings of objects that not every server knows. */
+function unusualSettings({ storageClass, encryption, lockMode, legalHold }: S3Options): string {
+  const settings = [
+    storageClass === '' ? '' : `the storage class ${storageClass}`,
+    encryption === 'none' ? '' : `the encryption ${encryption}`,
+    lockMode === 'none' && !legalHold ? '' : 'object lock in this bucket',
+  ];
+  return settings.filter((each) => each !== '').join(', ');
 }
