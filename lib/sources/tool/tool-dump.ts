@@ -11,7 +11,7 @@ export interface ToolDump {
   readonly stream: ByteStream;
   /**
    * Resolves with the lines of stderr when every byte was taken and the tool has ended with exit code 0.
-   * Rejects else. Handled already.
+   * Rejects else, and not before the tool is gone. Handled already.
    */
   readonly ended: Promise<readonly string[]>;
   /** Ends the tool, if it still runs, and waits until it is gone. */
@@ -66,7 +66,11 @@ export function startToolDump(
   }
 
   const ended = starting
-    .then(({ tool }) => Promise.all([tool.succeeded(), drained]))
+    .then(async ({ tool }) => {
+      // Nothing may be left of it when its proof settles; an abort is told sooner by `drained`.
+      await tool.exited;
+      return await Promise.all([tool.succeeded(), drained]);
+    })
     .then(([stderr]) => stderr);
   ended.catch(() => undefined);
   const release = (chunk: Buffer) =>
