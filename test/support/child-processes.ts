@@ -16,6 +16,16 @@ export function childrenOf(pid: number): number[] {
   return children;
 }
 
+/** Ids of the processes of a process group that are still there, Linux only. */
+export function groupOf(group: number): number[] {
+  const names = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  const members = names.filter((name) => {
+    const [state, , processGroup] = statusOf(name);
+    return Number(processGroup) === group && state !== 'Z';
+  });
+  return members.map(Number);
+}
+
 function statusOf(pid: string): string[] {
   try {
     return readFileSync(`/proc/${pid}/stat`, 'latin1')

@@ -56,6 +56,11 @@ const BY_SYSTEM_CODE: Readonly<Record<string, Meaning>> = {
 
 /** By what the library or a tool says where there is no code. The first that fits. */
 const BY_TEXT: readonly (readonly [RegExp, Meaning])[] = [
+  // pg_dump waits for locks under a statement timeout of its own.
+  [
+    /lock timeout|statement timeout.*LOCK TABLE/,
+    { ...LATER, advice: 'somebody else holds a lock: find out who, or raise the lock timeout' },
+  ],
   [
     /password authentication failed|no password supplied|password must be a/,
     { code: 'permission', advice: CHECK_LOGIN },
@@ -74,10 +79,6 @@ const BY_TEXT: readonly (readonly [RegExp, Meaning])[] = [
   [
     /permission denied|must be (superuser|owner)/,
     { code: 'permission', advice: 'give the user the privileges that docs/postgres.md lists' },
-  ],
-  [
-    /lock timeout/,
-    { ...LATER, advice: 'somebody else holds a lock: find out who, or raise the lock timeout' },
   ],
   [/statement timeout|due to user request/, { code: 'stalled', transient: true }],
   [/could not (resize|extend|write).*No space left/, { code: 'no-space' }],
