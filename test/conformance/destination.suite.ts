@@ -1,3 +1,4 @@
+import { orSkip } from '../servers/foreign-suite.ts';
 import { commitTests } from './destination/commit.ts';
 import { failureTests } from './destination/failures.ts';
 import { type DestinationFixture, Harness } from './destination/fixture.ts';
@@ -12,13 +13,15 @@ export type { BrokenStorage, DestinationFixture, OpenStorage } from './destinati
 export function describeDestination(fixture: DestinationFixture): void {
   describe(`destination: ${fixture.name}`, () => {
     const harness = new Harness(fixture);
+    let started = false;
     before(async function () {
       this.timeout(fixture.startMs ?? 120_000);
-      await fixture.start?.();
+      await orSkip(this, async () => await fixture.start?.());
+      started = true;
     });
     after(async function () {
       this.timeout(60_000);
-      await fixture.stop?.();
+      if (started) await fixture.stop?.();
     });
     beforeEach(async () => await harness.open());
     afterEach(async () => await harness.close());

@@ -1,12 +1,9 @@
-import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { createFtpDestination } from '../../lib/destinations/ftp/ftp.ts';
-import type { FtpOptionsInput } from '../../lib/destinations/ftp/options.ts';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type ProftpdSettings, TestProftpd } from '../servers/proftpd.ts';
 import { freePort } from '../support/free-port.ts';
-import { killedStorageWriter } from '../support/killed-storage-writer.ts';
 import { type BrokenStorage, describeDestination } from './destination.suite.ts';
+import { brokenFtp, openFtpStorage, unwritable } from './ftp/storage.ts';
 
 const MIB = 1024 ** 2;
 
@@ -15,48 +12,48 @@ describeFtp('plain ftp', { security: 'plain' }, 256 * MIB);
 
 function describeFtp(name: string, settings: ProftpdSettings, largeObjectBytes: number): void {
   let server: TestProftpd;
+  const broken = (storage: Parameters<typeof brokenFtp>[1]) => brokenFtp(() => server, storage);
 
-  const broken = (
-    title: string,
-    code: BrokenStorage['code'],
-    message: RegExp,
-    options: () => Promise<Partial<FtpOptionsInput>>,
-    fails?: BrokenStorage['fails'],
-  ): BrokenStorage => ({
-    name: title,
-    code,
-    message,
-    ...(fails === undefined ? {} : { fails }),
-    open: async () => ({ driver: createFtpDestination({ ...server.settings, ...(await options()) }) }),
-  });
-
-  const overTls =
-    settings.security === 'plain'
-      ? []
-      : [
-          broken(
-            'the certificate is from an unknown authority',
-            'permission',
-            /certificate.*CA file/,
-            async () => ({
-              caFile: server.otherCaFile,
-            }),
-          ),
-          broken('the certificate names another host', 'permission', /localhost.*CA file/, async () => ({
-            host: 'localhost',
-          })),
-          broken(
-            'the CA file is missing',
-            'invalid-config',
-            /CA file .*nowhere.* cannot be read/,
-            async () => ({
-              caFile: '/nowhere.pem',
-            }),
-          ),
-          broken('TLS is required and not used', 'permission', /SSL\/TLS required/, async () => ({
-            security: 'plain',
-          })),
-        ];
+  const withTls = (): BrokenStorage[] => [
+    broken({
+      name: 'the certificate is from an unknown authority',
+      code: 'permission',
+      message: /certificate.*CA file/,
+      options: async () => ({ caFile: server.otherCaFile }),
+    }),
+    broken({
+      name: 'the certificate names another host',
+      code: 'permission',
+      message: /localhost.*CA file/,
+      options: async () => ({ host: 'localhost' }),
+    }),
+    broken({
+      name: 'the CA file is missing',
+      code: 'invalid-config',
+      message: /CA file .*nowhere.* cannot be read/,
+      options: async () => ({ caFile: '/nowhere.pem' }),
+    }),
+    broken({
+      name: 'TLS is required and not used',
+      code: 'permission',
+      message: /SSL\/TLS required/,
+      options: async () => ({ security: 'plain' }),
+    }),
+  ];
+  const withoutTls = (): BrokenStorage[] => [
+    broken({
+      name: 'the server offers no TLS',
+      code: 'invalid-config',
+      message: /offers no TLS .*or choose plain FTP/,
+      options: async () => ({ security: 'explicit-tls' }),
+    }),
+    broken({
+      name: 'the server does not begin with TLS',
+      code: 'invalid-config',
+      message: /does not speak TLS there/,
+      options: async () => ({ security: 'implicit-tls' }),
+    }),
+  ];
 
   describeDestination({
     name,
@@ -66,83 +63,43 @@ function describeFtp(name: string, settings: ProftpdSettings, largeObjectBytes: 
       server = await TestProftpd.start(settings);
     },
     stop: async () => await server.stop(),
+    open: async () => await openFtpStorage(server),
     broken: [
-      broken(
-        'the folder is missing',
-        'not-found',
-        /nowhere does not exist on ftps?:.*create it/,
-        async () => ({
-          root: 'nowhere',
-        }),
-      ),
-      broken('the folder is a file', 'invalid-config', /a-file/, async () => {
-        await writeFile(join(server.home, 'a-file'), '');
-        return { root: 'a-file' };
+      broken({
+        name: 'the folder is missing',
+        code: 'not-found',
+        message: /nowhere does not exist on ftps?:.*create it/,
+        options: async () => ({ root: 'nowhere' }),
       }),
-      broken('the password is wrong', 'permission', /check user and password/, async () => ({
-        password: 'wrong',
-      })),
-      broken('nothing listens there', 'unavailable', /ECONNREFUSED.*check host and port/, async () => ({
-        port: await freePort(),
-      })),
-      broken(
-        'the folder may not be written',
-        'permission',
-        /denied/i,
-        async () => ({
-          root: await unwritable(server),
-        }),
-        ['probe', 'write'],
-      ),
-      ...overTls,
-    ],
-    open: async () => {
-      const root = `root-${randomBytes(6).toString('hex')}`;
-      const path = join(server.home, root);
-      await makeFolder(server, path);
-      const options = { ...server.settings, root };
-      const recipe = {
-        module: new URL('../../lib/destinations/ftp/ftp.ts', import.meta.url).href,
-        create: 'createFtpDestination',
-        options,
-      };
-      return {
-        driver: createFtpDestination(options),
-        again: () => createFtpDestination(options),
-        traces: async () => await entriesBelow(path),
-        dieWriting: async (object) => await killedStorageWriter(recipe, object),
-        plant: async (object, content) => {
-          await makeFolder(server, dirname(join(path, object)));
-          await writeFile(join(path, object), content);
+      broken({
+        name: 'the folder is a file',
+        code: 'invalid-config',
+        message: /a-file/,
+        options: async () => {
+          await writeFile(join(server.home, 'a-file'), '');
+          return { root: 'a-file' };
         },
-        close: async () => await rm(path, { recursive: true, force: true }),
-      };
-    },
+      }),
+      broken({
+        name: 'the password is wrong',
+        code: 'permission',
+        message: /check user and password/,
+        options: async () => ({ password: 'wrong' }),
+      }),
+      broken({
+        name: 'nothing listens there',
+        code: 'unavailable',
+        message: /ECONNREFUSED.*check host and port/,
+        options: async () => ({ port: await freePort() }),
+      }),
+      broken({
+        name: 'the folder may not be written',
+        code: 'permission',
+        message: /denied/i,
+        options: async () => ({ root: await unwritable(server) }),
+        fails: ['probe', 'write'],
+      }),
+      ...(settings.security === 'plain' ? withoutTls() : withTls()),
+    ],
   });
-}
-
-/** A folder that belongs to the server's account, with those above it. */
-async function makeFolder(server: TestProftpd, path: string): Promise<void> {
-  const made = await mkdir(path, { recursive: true });
-  if (made === undefined || process.getuid?.() !== 0) return;
-  const { uid, gid } = await stat(server.home);
-  for (let folder = path; folder.length >= made.length; folder = dirname(folder))
-    await chown(folder, uid, gid);
-}
-
-async function unwritable(server: TestProftpd): Promise<string> {
-  const path = join(server.home, 'read-only');
-  await makeFolder(server, path);
-  await chmod(path, 0o555);
-  return 'read-only';
-}
-
-async function entriesBelow(root: string): Promise<string[]> {
-  const entries = await readdir(root, { recursive: true, withFileTypes: true });
-  return entries
-    .map((entry) => {
-      const path = join(entry.parentPath, entry.name).slice(root.length + 1);
-      return entry.isDirectory() ? `${path}/` : path;
-    })
-    .sort();
 }

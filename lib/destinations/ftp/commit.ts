@@ -9,6 +9,9 @@ import { type FtpPlace, lockOf, removeTraces } from './place.ts';
 /** How long a commit may take in all, in ms: the engine gives up earlier. */
 const COMMIT_MS = 30 * 60_000;
 
+/** How often a lock that was held a moment ago is tried again. */
+const ATTEMPTS = 3;
+
 /** A transferred file that waits for its name. */
 export class PendingFtpObject implements PendingObject {
   readonly bytes: number;
@@ -63,18 +66,18 @@ export class PendingFtpObject implements PendingObject {
 
   async #lock(connection: FtpConnection, signal: AbortSignal): Promise<void> {
     const lock = lockOf(this.#place);
-    this.#locked = true;
-    try {
-      await connection.command(`MKD ${pathOf(connection, lock)}`, signal);
-    } catch (error) {
-      if (replyCode(error) === undefined) throw error;
-      this.#locked = false;
-      if ((await look(connection, lock, signal)) === undefined) throw error;
-      throw new BackupError(
-        'already-exists',
-        `Another process is writing ${this.#place.path} at this moment; if none runs, remove ${lock.at(-1)} beside it`,
-        { transient: true },
-      );
+    for (let attempt = 1; ; attempt += 1) {
+      this.#locked = true;
+      try {
+        await connection.command(`MKD ${pathOf(connection, lock)}`, signal);
+        return;
+      } catch (error) {
+        if (replyCode(error) === undefined) throw error;
+        this.#locked = false;
+        if ((await look(connection, lock, signal)) !== undefined) throw lockHeld(this.#place.path, lock);
+        // It was held, and is not any more: or it cannot be made at all.
+        if (attempt === ATTEMPTS) throw error;
+      }
     }
   }
 
@@ -116,6 +119,14 @@ export class PendingFtpObject implements PendingObject {
       return false;
     }
   }
+}
+
+function lockHeld(path: string, lock: readonly string[]): BackupError {
+  return new BackupError(
+    'already-exists',
+    `Another process is writing ${path} at this moment; if none runs, remove ${lock.at(-1)} beside it`,
+    { transient: true },
+  );
 }
 
 export function alreadyExists(path: string): BackupError {

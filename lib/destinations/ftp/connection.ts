@@ -12,6 +12,7 @@ const KEEP_ALIVE_MS = 30_000;
 /** A control connection that is logged in. One command, or one transfer, at a time. */
 export class FtpConnection {
   readonly client: Client;
+  readonly options: FtpOptions;
   readonly timeoutMs: number;
   /** Names of RFC 2389: `MLST`, `SIZE`; with what follows the name, in capitals. */
   readonly features: ReadonlyMap<string, string>;
@@ -22,12 +23,13 @@ export class FtpConnection {
 
   private constructor(
     client: Client,
-    timeoutMs: number,
+    options: FtpOptions,
     features: ReadonlyMap<string, string>,
     root: string,
   ) {
     this.client = client;
-    this.timeoutMs = timeoutMs;
+    this.options = options;
+    this.timeoutMs = options.timeout * 1000;
     this.features = features;
     this.root = root;
   }
@@ -50,7 +52,7 @@ export class FtpConnection {
           transient: true,
         });
       });
-      return new FtpConnection(client, timeoutMs, features, rootOf(options, home));
+      return new FtpConnection(client, options, features, rootOf(options, home));
     } catch (error) {
       client.close();
       throw error;

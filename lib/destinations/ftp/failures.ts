@@ -96,6 +96,13 @@ export function saysMissing(thrown: unknown): boolean {
   return replyCode(thrown) !== undefined && MISSING.test((thrown as Error).message);
 }
 
+/** True when the words of a refusal give its reason, rather than its number alone. */
+export function saysWhy(thrown: unknown): boolean {
+  return (
+    replyCode(thrown) !== undefined && BY_TEXT.some(([pattern]) => pattern.test((thrown as Error).message))
+  );
+}
+
 /** True when a login failed for other logins that are open. */
 export function saysTooMany(thrown: unknown): boolean {
   const code = replyCode(thrown);

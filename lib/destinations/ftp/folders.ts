@@ -3,11 +3,13 @@ import type { FtpConnection } from './connection.ts';
 import { type Entry, linesOf, parseFacts, parseUnixListing, timeOf } from './entries.ts';
 import { ftpFailure, replyCode, saysMissing } from './failures.ts';
 import { ftpLocation } from './options.ts';
-import type { FtpStorage } from './storage.ts';
 import { Transfer } from './transfer.ts';
 
 /** Longest listing of one folder, in bytes: some hundred thousand entries. */
 const MAX_LISTING_BYTES = 64 * 1024 * 1024;
+
+/** How often a folder that others make and remove is looked at before a refusal counts. */
+const LOOKS = 3;
 
 /** The absolute path of names below the storage's folder. Absolute, because a blank or `-` may begin a name. */
 export function pathOf(connection: FtpConnection, names: readonly string[]): string {
@@ -28,8 +30,12 @@ export async function listFolder(
     return linesOf(text).flatMap((line) => parseFacts(line) ?? []);
   }
   // LIST answers for a missing folder as for an empty one, and takes its path for a pattern: CWD does not.
-  await connection.command(`CWD ${path}`, signal);
-  return parseUnixListing(await listing(connection, 'LIST -a', path, signal), path);
+  for (let attempt = 1; ; attempt += 1) {
+    await connection.command(`CWD ${path}`, signal);
+    const text = await listing(connection, 'LIST -a', path, signal);
+    // Nothing at all: mostly a folder that was removed meanwhile, which the next CWD shows.
+    if (text !== '' || attempt === LOOKS) return parseUnixListing(text, path);
+  }
 }
 
 /**
@@ -84,24 +90,20 @@ export async function dated(
  * Whether the storage's folder is there. False only when it will be created by the first write.
  * @throws BackupError `not-found`, `invalid-config`, `permission`
  */
-export async function hasRoot(
-  storage: FtpStorage,
-  connection: FtpConnection,
-  signal: AbortSignal,
-): Promise<boolean> {
+export async function hasRoot(connection: FtpConnection, signal: AbortSignal): Promise<boolean> {
   const path = pathOf(connection, []);
   try {
     await connection.command(`CWD ${path}`, signal);
     return true;
   } catch (error) {
-    const reason = ftpFailure(error, `open the folder ${path} on ${ftpLocation(storage.options)}`);
+    const reason = ftpFailure(error, `open the folder ${path} on ${ftpLocation(connection.options)}`);
     if (replyCode(error) === undefined || reason.code === 'invalid-config') throw reason;
     if (reason.code !== 'not-found' && (await isListedAbove(connection, path, signal))) throw reason;
   }
-  if (storage.options.create) return false;
+  if (connection.options.create) return false;
   throw new BackupError(
     'not-found',
-    `The folder ${path} does not exist on ${ftpLocation(storage.options)}: create it, or switch on "Create the folder"`,
+    `The folder ${path} does not exist on ${ftpLocation(connection.options)}: create it, or switch on "Create the folder"`,
   );
 }
 
@@ -110,7 +112,6 @@ export async function hasRoot(
  * @throws BackupError `invalid-config` when one of them is a file, else the server's refusal as it came
  */
 export async function makeFolders(
-  storage: FtpStorage,
   connection: FtpConnection,
   names: readonly string[],
   signal: AbortSignal,
@@ -118,7 +119,7 @@ export async function makeFolders(
   const path = pathOf(connection, names);
   if ((await connection.tryCommand(`CWD ${path}`, signal)) !== undefined) return;
   let refusal: unknown;
-  for (const folder of storage.options.create ? pathsTo(path) : foldersTo(connection, names)) {
+  for (const folder of connection.options.create ? pathsTo(path) : foldersTo(connection, names)) {
     try {
       await connection.command(`MKD ${folder}`, signal);
     } catch (error) {
@@ -192,19 +193,37 @@ async function lookInFolder(
   names: readonly string[],
   signal: AbortSignal,
 ): Promise<Entry | undefined> {
-  const folder = names.slice(0, -1);
-  let entries: Entry[];
-  try {
-    entries = await listFolder(connection, pathOf(connection, folder), signal);
-  } catch (error) {
-    if (saysMissing(error)) return undefined;
-    if (replyCode(error) === undefined || folder.length === 0) throw error;
-    if ((await lookInFolder(connection, folder, signal))?.type !== 'folder') return undefined;
-    throw error;
-  }
+  const entries = await listedOrMissing(connection, names.slice(0, -1), signal);
+  if (entries === undefined) return undefined;
   const found = entries.find(({ name }) => name === names.at(-1));
   if (found?.type !== 'file' || found.modified !== undefined) return found;
   return { ...found, ...(await dated(connection, pathOf(connection, names), signal)) };
+}
+
+/**
+ * The entries of a folder; undefined when there is no such folder.
+ * @throws the server's refusal as it came, when the folder is there and stays so
+ */
+async function listedOrMissing(
+  connection: FtpConnection,
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<Entry[] | undefined> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await listFolder(connection, pathOf(connection, names), signal);
+    } catch (error) {
+      if (saysMissing(error) && names.length > 0) return undefined;
+      if (replyCode(error) === undefined) throw error;
+      const isThere =
+        names.length === 0
+          ? await hasRoot(connection, signal)
+          : (await lookInFolder(connection, names, signal))?.type === 'folder';
+      if (!isThere) return undefined;
+      // Somebody may have removed and made it meanwhile.
+      if (attempt === LOOKS) throw error;
+    }
+  }
 }
 
 /** Whether the folder above shows it; true when that cannot be listed either. */

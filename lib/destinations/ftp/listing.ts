@@ -30,7 +30,7 @@ export async function statObject(
   const names = splitObjectPath(path);
   const found = await storage.use(`look up ${path}`, signal, async (connection) => {
     const entry = await look(connection, names, signal);
-    if (entry === undefined) await hasRoot(storage, connection, signal);
+    if (entry === undefined) await hasRoot(connection, signal);
     return entry;
   });
   if (found?.type === 'link') throw linkRefused(path);
@@ -52,7 +52,7 @@ export async function removeObject(storage: FtpStorage, path: string, signal: Ab
         throw new BackupError('invalid-config', `${path} is a folder, not an object`);
       }
       if (found !== undefined) throw error;
-      if (!(await hasRoot(storage, connection, signal))) return;
+      if (!(await hasRoot(connection, signal))) return;
     }
     await pruneFolders(connection, names.slice(0, -1), signal);
   });
@@ -143,7 +143,7 @@ async function entriesIn(
       entries = await listFolder(connection, pathOf(connection, names), signal);
     } catch (error) {
       if (replyCode(error) === undefined) throw error;
-      if (await isThere(storage, connection, names, error, signal)) throw error;
+      if (await isThere(connection, names, error, signal)) throw error;
       return [];
     }
     const kept: Entry[] = [];
@@ -158,13 +158,12 @@ async function entriesIn(
 }
 
 async function isThere(
-  storage: FtpStorage,
   connection: FtpConnection,
   names: readonly string[],
   refusal: unknown,
   signal: AbortSignal,
 ): Promise<boolean> {
-  if (!(await hasRoot(storage, connection, signal))) return false;
+  if (!(await hasRoot(connection, signal))) return false;
   if (names.length === 0) return true;
   return !saysMissing(refusal) && (await look(connection, names, signal)) !== undefined;
 }

@@ -7,7 +7,7 @@ import { markActive, markDone, temporaryName } from '../local/names.ts';
 import { splitObjectPath } from '../path.ts';
 import { alreadyExists, PendingFtpObject } from './commit.ts';
 import type { FtpConnection } from './connection.ts';
-import { replyCode, saysMissing } from './failures.ts';
+import { replyCode, saysMissing, saysWhy } from './failures.ts';
 import { FolderGone, hasRoot, look, makeFolders, pathOf, sizeOf } from './folders.ts';
 import { type FtpPlace, removeTraces } from './place.ts';
 import type { FtpStorage } from './storage.ts';
@@ -15,6 +15,7 @@ import { Transfer } from './transfer.ts';
 
 /** How often a folder that another writer pruned just now is made again. */
 const ATTEMPTS = 20;
+const UNCLEAR_ATTEMPTS = 4;
 /** How long a failed write waits for a server that hangs before it reports, in ms. */
 const CLEAN_UP_MS = 1500;
 
@@ -29,7 +30,7 @@ export async function writeObject(
   throwIfAborted(signal);
   const names = splitObjectPath(path);
   await storage.use(`write ${path}`, signal, (connection) =>
-    refuseExisting(storage, connection, names, replace, signal),
+    refuseExisting(connection, names, replace, signal),
   );
   const temporary = temporaryName(names.at(-1) as string);
   const place: FtpPlace = { storage, path, names, temporary: [...names.slice(0, -1), temporary] };
@@ -55,7 +56,6 @@ export async function writeObject(
 }
 
 async function refuseExisting(
-  storage: FtpStorage,
   connection: FtpConnection,
   names: readonly string[],
   replace: boolean,
@@ -63,7 +63,7 @@ async function refuseExisting(
 ): Promise<void> {
   const found = await look(connection, names, signal);
   if (found === undefined) {
-    await hasRoot(storage, connection, signal);
+    await hasRoot(connection, signal);
     return;
   }
   if (!replace) throw alreadyExists(names.join('/'));
@@ -96,16 +96,18 @@ async function startStoring(
   writing: WriteOptions,
 ): Promise<Transfer> {
   const { signal } = writing;
-  const { storage, temporary } = place;
+  const { temporary } = place;
   const folders = temporary.slice(0, -1);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await makeFolders(storage, connection, folders, signal);
+      await makeFolders(connection, folders, signal);
       await reserve(connection, writing.expectedBytes, signal);
       return await Transfer.start(connection, `STOR ${pathOf(connection, temporary)}`, signal);
     } catch (error) {
-      const pruned = error instanceof FolderGone || (await wasPruned(connection, folders, error, signal));
-      if (!pruned || attempt === ATTEMPTS) throw error;
+      const again = error instanceof FolderGone || (await wasPruned(connection, folders, error, signal));
+      if (attempt === ATTEMPTS) throw error;
+      // It may have been made again before we looked: a refusal without words gets some more chances.
+      if (!again && (attempt >= UNCLEAR_ATTEMPTS || !isUnclear(connection, error))) throw error;
     }
   }
 }
@@ -118,6 +120,10 @@ async function wasPruned(
 ): Promise<boolean> {
   if (folders.length === 0 || replyCode(error) === undefined || !connection.usable) return false;
   return saysMissing(error) || (await look(connection, folders, signal)) === undefined;
+}
+
+function isUnclear(connection: FtpConnection, error: unknown): boolean {
+  return connection.usable && replyCode(error) !== undefined && !saysWhy(error);
 }
 
 /** @returns the bytes that the server holds, by its own account */
