@@ -8,7 +8,14 @@ import type { RestoreInput } from './restore-input.ts';
 import { type Choice, type Loaded, loadArchive, loadPlain } from './restore-load.ts';
 import { temporaryName } from './restore-names.ts';
 import { proveRestored } from './restore-proof.ts';
-import { databaseNames, dropDatabase, dropSubscriptions, type Swap, swapIn } from './restore-swap.ts';
+import {
+  databaseNames,
+  dropDatabase,
+  dropSubscriptions,
+  runStatement,
+  type Swap,
+  swapIn,
+} from './restore-swap.ts';
 
 /** What becomes a database of its own. */
 export interface Draft {
@@ -57,8 +64,8 @@ async function fillAndSwap(
   const { archive, choice, swap } = draft;
   const plan = await planOf(context, input, archive);
   const major = await beside(context, async (session) => {
-    await session.query(plan.create(temporary));
-    for (const statement of plan.settings(temporary)) await session.query(statement);
+    await runStatement(session, plan.create(temporary));
+    for (const statement of plan.settings(temporary)) await runStatement(session, statement);
     return session.major;
   });
   const loaded = await load(context, input, draft, temporary, major);
@@ -78,7 +85,12 @@ async function planOf(
   input: RestoreInput,
   archive: Archive | undefined,
 ): Promise<DatabasePlan> {
-  if (archive !== undefined) return planOfArchive(archive, options);
+  if (archive !== undefined) {
+    const plan = planOfArchive(archive, options);
+    if (options.tables.length === 0) return plan;
+    // A database of a few tables is another one, of the same encoding and locale.
+    return { create: plan.create, settings: () => [], finish: () => [], warnings: [] };
+  }
   return planOfScript((await input.peek(4096)).toString('latin1'));
 }
 

@@ -1,6 +1,7 @@
-import { BackupError, toBackupError } from '../../errors.ts';
+import { BackupError, errorAbout, toBackupError } from '../../errors.ts';
 import type { PostgresSession } from './connect.ts';
 import { beside, clearUp, type RestoreContext } from './restore-context.ts';
+import { maskSecrets } from './restore-errors.ts';
 import { keptName } from './restore-names.ts';
 import { quoteIdentifier } from './restore-sql.ts';
 
@@ -73,7 +74,7 @@ async function swapOnce(context: RestoreContext, session: PostgresSession, swap:
     if (ended > 0) warnings.push(`${ended} ${ended === 1 ? 'session' : 'sessions'} in ${name} were ended`);
   }
   await renameInUse(context, session, temporary, name);
-  for (const statement of finish(name)) await session.query(statement);
+  for (const statement of finish(name)) await runStatement(session, statement);
   await session.query('COMMIT');
   if (aside === undefined) return { warnings };
   if (keep) return { kept: aside, warnings };
@@ -133,6 +134,11 @@ async function endSessions(session: PostgresSession, database: string): Promise<
 
 /** Removes a database, with the sessions in it. */
 export async function dropDatabase(session: PostgresSession, name: string): Promise<void> {
+  const [found] = await session.query<{ isTemplate: boolean }>(
+    'SELECT datistemplate AS "isTemplate" FROM pg_database WHERE datname = $1',
+    [name],
+  );
+  if (found?.isTemplate) await session.query(`ALTER DATABASE ${quoteIdentifier(name)} IS_TEMPLATE false`);
   const force = session.major >= 13;
   if (!force) await endSessions(session, name);
   await session.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)}${force ? ' WITH (FORCE)' : ''}`);
@@ -158,6 +164,18 @@ export async function dropSubscriptions(session: PostgresSession): Promise<void>
 export async function databaseNames(session: PostgresSession): Promise<string[]> {
   const rows = await session.query<{ datname: string }>('SELECT datname::text FROM pg_database');
   return rows.map(({ datname }) => datname);
+}
+
+/**
+ * Runs a statement of the dump.
+ * @throws BackupError that names it
+ */
+export async function runStatement(session: PostgresSession, statement: string): Promise<void> {
+  try {
+    await session.query(statement);
+  } catch (error) {
+    throw errorAbout(maskSecrets(statement), error);
+  }
 }
 
 async function oidOf(session: PostgresSession, name: string): Promise<string | undefined> {
