@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 
 /** A TCP proxy on a port of 127.0.0.1 that can do to connections what networks do. */
 export class TestProxy {
@@ -7,11 +8,13 @@ export class TestProxy {
   readonly port: number;
   /** How long each chunk waits before it is passed on, in ms. */
   delayMs = 0;
+  /** Bytes that may be under way in each direction of a connection, as with the window of TCP. */
+  windowBytes = 64 * 1024;
   /** What happens to a new connection. */
   accepts: 'pass' | 'reset' | 'silence' = 'pass';
   readonly #server: Server;
   readonly #links = new Set<Link>();
-  #trap: { bytes: number; spring: () => void } | undefined;
+  #trap: Trap | undefined;
 
   private constructor(server: Server, port: number) {
     this.#server = server;
@@ -54,9 +57,21 @@ export class TestProxy {
     for (const link of this.#links) link.resume();
   }
 
-  /** Does this once so many bytes, counted from now over all connections, came from the server. */
-  after(bytes: number, action: 'cut' | 'reset' | 'stall'): void {
-    this.#trap = { bytes, spring: () => this[action]() };
+  /**
+   * Does this once so many bytes, counted from now over all connections, came from that side. `damage`: changes
+   * the last one of them.
+   */
+  after(
+    bytes: number,
+    action: 'cut' | 'reset' | 'stall' | 'damage',
+    from: 'server' | 'client' = 'server',
+  ): void {
+    this.#trap = { bytes, action, from };
+  }
+
+  /** True while what `after` was told has not happened. */
+  get isArmed(): boolean {
+    return this.#trap !== undefined;
   }
 
   async close(): Promise<void> {
@@ -74,24 +89,32 @@ export class TestProxy {
       return;
     }
     const server = this.accepts === 'silence' ? undefined : connect(target);
-    const link = new Link(
-      client,
-      server,
-      () => this.delayMs,
-      (bytes) => this.#passed(bytes),
-    );
+    const link = new Link(client, server, this, (chunk, from) => this.#passes(chunk, from));
     this.#links.add(link);
     client.once('close', () => this.#links.delete(link));
   }
 
-  #passed(bytes: number): void {
-    if (this.#trap === undefined) return;
-    this.#trap.bytes -= bytes;
-    if (this.#trap.bytes > 0) return;
-    const { spring } = this.#trap;
+  /** Looks at a chunk before it is passed on. */
+  #passes(chunk: Buffer, from: 'server' | 'client'): void {
+    const trap = this.#trap;
+    if (trap === undefined || trap.from !== from) return;
+    trap.bytes -= chunk.length;
+    if (trap.bytes > 0) return;
     this.#trap = undefined;
-    spring();
+    if (trap.action !== 'damage') {
+      // What has come until then is passed on.
+      setImmediate(() => this[trap.action as 'cut' | 'reset' | 'stall']());
+      return;
+    }
+    const last = chunk.length - 1 + trap.bytes;
+    chunk.writeUInt8(chunk.readUInt8(last) ^ 1, last);
   }
+}
+
+interface Trap {
+  bytes: number;
+  readonly action: 'cut' | 'reset' | 'stall' | 'damage';
+  readonly from: 'server' | 'client';
 }
 
 class Link {
@@ -101,8 +124,8 @@ class Link {
   constructor(
     client: Socket,
     server: Socket | undefined,
-    delayMs: () => number,
-    fromServer: (bytes: number) => void,
+    line: { readonly delayMs: number; readonly windowBytes: number },
+    passes: (chunk: Buffer, from: 'server' | 'client') => void,
   ) {
     this.#sockets = server === undefined ? [client] : [client, server];
     for (const socket of this.#sockets) {
@@ -114,8 +137,8 @@ class Link {
       client.resume();
       return;
     }
-    this.#pass(client, server, delayMs, () => undefined);
-    this.#pass(server, client, delayMs, fromServer);
+    this.#pass(client, server, line, (chunk) => passes(chunk, 'client'));
+    this.#pass(server, client, line, (chunk) => passes(chunk, 'server'));
   }
 
   end(): void {
@@ -139,20 +162,28 @@ class Link {
     for (const socket of this.#sockets) socket.resume();
   }
 
-  #pass(from: Socket, to: Socket, delayMs: () => number, passed: (bytes: number) => void): void {
+  #pass(
+    from: Socket,
+    to: Socket,
+    line: { readonly delayMs: number; readonly windowBytes: number },
+    passes: (chunk: Buffer) => void,
+  ): void {
+    let underWay = 0;
+    let before = Promise.resolve();
     from.on('data', (chunk) => {
-      from.pause();
-      const send = () => {
+      underWay += chunk.length;
+      if (underWay >= line.windowBytes) from.pause();
+      const arrived = line.delayMs > 0 ? wait(line.delayMs) : undefined;
+      before = before.then(async () => {
+        await arrived;
         if (to.destroyed) return;
-        to.write(chunk, () => {
-          if (!this.#stalled) from.resume();
-        });
-        passed(chunk.length);
-      };
-      if (delayMs() > 0) setTimeout(send, delayMs());
-      else send();
+        passes(chunk);
+        await new Promise<void>((resolve) => to.write(chunk, () => resolve()));
+        underWay -= chunk.length;
+        if (!this.#stalled && underWay < line.windowBytes) from.resume();
+      });
     });
-    from.once('end', () => to.end());
+    from.once('end', () => before.then(() => to.end()));
   }
 
   #destroy(): void {
