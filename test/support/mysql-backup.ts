@@ -39,7 +39,7 @@ export async function backUp(
 /** The options of a restore of everything, where nothing is. */
 export function restoreOptions(
   database: string,
-  { artifact }: Pick<StoredDump, 'artifact'>,
+  { artifact }: { readonly artifact: Pick<StoredArtifact, 'format' | 'engineVersion'> },
   options: Partial<ServerRestoreOptions> = {},
 ): ServerRestoreOptions {
   return {

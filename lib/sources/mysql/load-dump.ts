@@ -111,7 +111,7 @@ function withStatement(thrown: unknown, filter: DumpFilter): unknown {
 const OTHER_FLAVOUR =
   ' (the dump is of a server that knows what this one does not: restore it to one of the same kind and version)';
 const DEFINER =
-  ' (the user may not make objects of others: grant it SET USER or SET_ANY_DEFINER, or restore without the owners)';
+  ' (the user may not make objects of others: grant it SET USER (MariaDB), or SET_ANY_DEFINER and maybe SYSTEM_USER (MySQL), or restore without the owners)';
 
 const ADVICE: Readonly<Record<string, string>> = {
   1115: OTHER_FLAVOUR,

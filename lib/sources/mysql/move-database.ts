@@ -63,7 +63,7 @@ async function takePlace(session: DefinitionSession, swap: DatabaseSwap, steps: 
   const place = exists ? aside : target;
   await steps.do(
     () => session.run(`CREATE DATABASE ${quoteName(place)} COLLATE ${old?.collation ?? collation}`),
-    () => session.run(`DROP DATABASE ${quoteName(place)}`),
+    () => dropEmpty(session, place),
   );
   await dropPrograms(session, restored, wanted.filter(isTrigger));
   if (old !== undefined) {
@@ -90,7 +90,8 @@ async function takePlace(session: DefinitionSession, swap: DatabaseSwap, steps: 
   steps.onUndo(() => dropPrograms(session, target, wanted));
   requireMade(await createPrograms(session, target, wanted));
   const lost = old === undefined ? [] : await keepOld(session, swap, old);
-  await session.run(`DROP DATABASE ${quoteName(restored)}`);
+  if (swap.only === undefined) await dropEmpty(session, restored);
+  else await session.run(`DROP DATABASE ${quoteName(restored)}`);
   return lost;
 }
 
@@ -189,6 +190,13 @@ function moves(tables: readonly string[], from: string, to: string): string[] {
   return tables.map((name) => `${quoteName(from)}.${quoteName(name)} TO ${quoteName(to)}.${quoteName(name)}`);
 }
 
+/** @throws BackupError when it has tables after all */
+async function dropEmpty(session: DefinitionSession, database: string): Promise<void> {
+  const { tables } = await listObjects(session, database);
+  if (tables.length > 0) throw new BackupError('internal', `${database} is not empty`);
+  await session.run(`DROP DATABASE ${quoteName(database)}`);
+}
+
 /** Of all tables, or none. */
 async function rename(session: DefinitionSession, all: readonly string[]): Promise<void> {
   if (all.length > 0) await session.run(`RENAME TABLE ${all.join(', ')}`);
@@ -221,8 +229,10 @@ class Steps {
     this.#undo.push(undo);
   }
 
-  /** @throws BackupError at the first step that cannot be undone */
+  /** @throws BackupError of the first step that cannot be undone; the others are */
   async undo(): Promise<void> {
-    for (const undo of this.#undo.reverse()) await undo();
+    const failures: unknown[] = [];
+    for (const undo of this.#undo.reverse()) await undo().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
   }
 }

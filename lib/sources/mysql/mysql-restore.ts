@@ -7,7 +7,7 @@ import { DefinitionSession } from './definition-session.ts';
 import type { MysqlServer } from './options.ts';
 import { checkDatabase, restoreDatabase } from './restore-database.ts';
 import { requireName } from './restore-names.ts';
-import { restoreUsers } from './restore-users.ts';
+import { checkUsers, restoreUsers } from './restore-users.ts';
 
 /** How long a statement waits for tables that others use, in seconds. */
 const LOCK_WAIT_SECONDS = 60;
@@ -38,9 +38,10 @@ class MysqlRestoreTarget implements RestoreTarget {
 
   async check(_expectedBytes: number | undefined, signal: AbortSignal): Promise<void> {
     throwIfAborted(signal);
+    if (this.#isUsers) return await checkUsers(this.#server, signal);
     const session = await this.#connect(signal);
     try {
-      if (!this.#isUsers) await checkDatabase(this.#server, session, this.#options, signal);
+      await checkDatabase(this.#server, session, this.#options, signal);
     } finally {
       await session.close();
     }
@@ -48,12 +49,10 @@ class MysqlRestoreTarget implements RestoreTarget {
 
   async restore(raw: ByteStream, signal: AbortSignal): Promise<RestoreReport> {
     throwIfAborted(signal);
+    if (this.#isUsers) return await restoreUsers(this.#server, this.#options, raw, signal);
     const session = await this.#connect(signal);
     try {
-      const report = this.#isUsers
-        ? await restoreUsers(session, this.#options, raw)
-        : await restoreDatabase(this.#server, session, this.#options, raw, signal);
-      return report;
+      return await restoreDatabase(this.#server, session, this.#options, raw, signal);
     } catch (error) {
       throwIfAborted(signal);
       throw toBackupError(error, this.describe());

@@ -1,0 +1,4 @@
+import { describeRestoring } from '../fixtures/mysql-restoring.ts';
+import { startMariadb } from '../servers/mariadb.ts';
+
+describeRestoring('MariaDB 10.11', startMariadb);
