@@ -220,7 +220,7 @@ function listens(port: number): Promise<boolean> {
       socket.destroy();
       resolve(answer);
     };
-    socket.once('data', end(true)).once('error', end(false)).once('close', end(false));
+    socket.once('connect', end(true)).once('error', end(false));
   });
 }
 
