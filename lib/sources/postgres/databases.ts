@@ -22,7 +22,8 @@ interface DatabaseRow {
  */
 const DATABASES = `
   SELECT datname AS name,
-         CASE WHEN pg_has_role('pg_read_all_stats', 'MEMBER') OR has_database_privilege(oid, 'CONNECT')
+         CASE WHEN has_database_privilege(oid, 'CONNECT')
+                OR EXISTS (SELECT FROM pg_roles WHERE rolname = 'pg_read_all_stats' AND pg_has_role(pg_roles.oid, 'MEMBER'))
               THEN pg_database_size(oid)::text END AS bytes
     FROM pg_database
    WHERE datallowconn AND NOT datistemplate AND datconnlimit <> -2
