@@ -182,6 +182,23 @@ for (const [name, start] of flavours) {
       });
     });
 
+    it('are whole with privileges that a role gives', async () => {
+      const [create = '', ...grants] = statementsOf(`${name}, one database`);
+      const toRole = grants.map((grant) => grant.replace("TO backup@'%'", 'TO reader'));
+      const byDefault = `SET DEFAULT ROLE reader ${isMariadb ? 'FOR' : 'TO'} backup@'%'`;
+      const manual = [create, 'CREATE ROLE reader', ...toRole, "GRANT reader TO backup@'%'", byDefault];
+      await asBackupUser(manual, async () => {
+        const options = { users: false, databases: ['shop'] };
+        const { text, proof } = await textOf(
+          sourceOf(options, { user: 'backup', password: PASSWORD }),
+          'database:shop',
+        );
+        assert.equal(text, (await textOf(sourceOf(options), 'database:shop')).text);
+        assert.deepEqual(proof.warnings, []);
+      });
+      await server.query('DROP ROLE reader');
+    });
+
     it('are refused when a missing privilege of the manual would hide something', async () => {
       const manual = statementsOf(`${name}, one database`);
       for (const privilege of ['SELECT', 'TRIGGER', 'EVENT']) {

@@ -30,7 +30,8 @@ export class Grants {
 
   static async of(session: MysqlSession): Promise<Grants> {
     const [[user = ''] = []] = await session.query('SELECT CURRENT_USER()');
-    const rows = await session.query(`SHOW GRANTS FOR CURRENT_USER()${await activeRoles(session)}`);
+    // With `FOR CURRENT_USER` MariaDB would leave out what its role gives.
+    const rows = await session.query('SHOW GRANTS');
     return new Grants(
       quotedAccount(user ?? ''),
       rows.map(([line]) => line ?? ''),
@@ -71,13 +72,6 @@ function gives({ privileges, revoked }: Grant, privilege: Privilege): boolean {
 
 function covers({ database }: Grant, name: string): boolean {
   return database === undefined || database(name);
-}
-
-/** MySQL shows what roles give only when they are named; MariaDB shows it without. */
-async function activeRoles(session: MysqlSession): Promise<string> {
-  if (session.flavour === 'mariadb' || session.version.startsWith('5.')) return '';
-  const [[roles = 'NONE'] = []] = await session.query('SELECT CURRENT_ROLE()');
-  return roles === null || roles === 'NONE' ? '' : ` USING ${roles}`;
 }
 
 const NAME = '`(?:[^`]|``)*`';
