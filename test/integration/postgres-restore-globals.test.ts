@@ -135,12 +135,9 @@ describe('the restore of roles into PostgreSQL', function () {
   });
 
   it('says that tablespaces failed when the roles are done', async () => {
-    const script = dump
-      .toString()
-      .replace(
-        '--\n-- PostgreSQL database cluster dump complete',
-        `CREATE TABLESPACE fast OWNER app LOCATION '/nowhere/fast';\n\n--\n-- PostgreSQL database cluster dump complete`,
-      );
+    const tablespace = `CREATE TABLESPACE fast OWNER app LOCATION '/nowhere/fast';`;
+    const script = dump.toString().replace('\n\\unrestrict ', () => `\n${tablespace}\n\n\\unrestrict `);
+    assert.ok(script.includes(tablespace));
     await assert.rejects(restore('refuse', Buffer.from(script)), {
       message:
         /The roles are restored, but the tablespaces are not: .*CREATE TABLESPACE fast OWNER app LOCATION '…'/,
