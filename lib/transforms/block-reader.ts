@@ -50,10 +50,14 @@ export function splitEnd(block: Block, endBytes: number): { body: Buffer[]; end:
 export class BlockReader {
   readonly #iterator: AsyncIterator<Buffer>;
   readonly #signal: AbortSignal;
+  readonly #input: ByteStream;
+  /** Chunks of the input that were read and not given back, for a pass that gives them back. */
+  #chunks: Buffer[] | undefined;
   #rest: Buffer | undefined;
   #ended = false;
 
   constructor(input: ByteStream, signal: AbortSignal) {
+    this.#input = input;
     this.#iterator = input[Symbol.asyncIterator]();
     this.#signal = signal;
   }
@@ -90,6 +94,13 @@ export class BlockReader {
     this.#rest = this.#rest === undefined ? bytes : Buffer.concat([bytes, this.#rest]);
   }
 
+  /** Says that every block so far has been used: the chunks that they came in are given back. */
+  release(): void {
+    const unread = this.#rest === undefined ? undefined : this.#chunks?.pop();
+    for (const chunk of this.#chunks ?? []) this.#input.release?.(chunk);
+    this.#chunks = unread === undefined ? [] : [unread];
+  }
+
   /** Ends the producer. After an abort it is told, but not waited for: it may hang. */
   async close(): Promise<void> {
     this.#rest = undefined;
@@ -110,7 +121,10 @@ export class BlockReader {
     while (!this.#ended) {
       const result = await orAbort(this.#iterator.next(), this.#signal);
       if (result.done === true) this.#ended = true;
-      else if (result.value.length > 0) return result.value;
+      else if (result.value.length > 0) {
+        this.#chunks?.push(result.value);
+        return result.value;
+      }
     }
     return undefined;
   }

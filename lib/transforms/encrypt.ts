@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Recipient } from 'age-encryption';
 import { orAbort } from '../abort.ts';
+import { freeMemory, withRelease } from '../bytes/release.ts';
 import { BackupError } from '../errors.ts';
 import type { EncryptionKey } from '../keys/keys.ts';
 import { deriveFromPassphrase, SCRYPT_DEFAULT, SCRYPT_SALT_BYTES } from '../keys/scrypt.ts';
@@ -37,10 +38,18 @@ export function createEncrypt(key: EncryptionKey, options: EncryptOptions): Tran
     kind: 'encrypt',
     extension: `.${format}`,
     forward: (input, signal) => ({
-      output: throughBlocks(input, signal, (reader) => sealing.seal(reader, signal)),
+      output: withRelease(
+        throughBlocks(input, signal, (reader) => sealing.seal(reader, signal)),
+        freeCiphertext,
+      ),
       record: () => record,
     }),
   };
+}
+
+/** Each piece has memory of its own, but small ones may share theirs. */
+function freeCiphertext(piece: Buffer): void {
+  if (piece.length === piece.buffer.byteLength) freeMemory(piece);
 }
 
 function dbkSealing(key: EncryptionKey): Sealing {

@@ -21,6 +21,7 @@ export async function* sealAge(
   for (let index = 0; ; index += 1) {
     const final = block.bytes < CHUNK_BYTES || (await reader.atEnd());
     yield* sealChunk(streamKey, block, chunkNonce(index, final));
+    reader.release();
     if (final) return;
     block = await reader.read(CHUNK_BYTES);
   }

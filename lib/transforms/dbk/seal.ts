@@ -44,13 +44,16 @@ export async function* sealDbk(
   const { chunkBits, salt, noncePrefix, wrapNonce, dataKey } = material;
   const slot = sealSlot(owner.slot, owner.wrappingKey, salt, wrapNonce, dataKey);
   const header = encodeHeader({ chunkBits, salt, noncePrefix, slots: [slot] });
-  const sealer = { key: payloadKey(dataKey, salt), noncePrefix, digest: header.subarray(-DIGEST_BYTES) };
+  // A copy: the header's memory is not ours any more once it is yielded.
+  const digest = Buffer.from(header.subarray(-DIGEST_BYTES));
+  const sealer = { key: payloadKey(dataKey, salt), noncePrefix, digest };
   const chunkBytes = 2 ** chunkBits;
   let block = await reader.read(chunkBytes);
   yield header;
   for (let index = 0; ; index += 1) {
     const final = block.bytes < chunkBytes;
     yield* sealChunk(sealer, block, index, final);
+    reader.release();
     if (final) return;
     block = await reader.read(chunkBytes);
   }
