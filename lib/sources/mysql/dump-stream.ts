@@ -21,6 +21,10 @@ export class DumpStream implements ByteStream {
     this.#options = options;
   }
 
+  release(chunk: Buffer): void {
+    this.#tool.release?.(chunk);
+  }
+
   [Symbol.asyncIterator](): AsyncIterator<Buffer> {
     const chunks = this.#tool[Symbol.asyncIterator]();
     return {
