@@ -109,10 +109,10 @@ export class DumpFilter {
   #part(bytes: Buffer): void {
     this.#lastComment = '';
     this.#statementBytes += bytes.length;
+    if (this.#decided === undefined) this.#parts.push(bytes);
     this.#requireSize(this.#rules.maxStatementBytes);
     if (this.#decided === 'pass') this.#output.add(bytes);
     if (this.#decided !== undefined) return;
-    this.#parts.push(bytes);
     if (this.#statementBytes >= HEAD_BYTES) this.#decide();
   }
 
