@@ -1,6 +1,8 @@
 import { extensionOf, undoCommand } from '../transforms/inverse.ts';
+import { loadingAdvice } from './loading-advice.ts';
 import { isStored, type Manifest, type StoredArtifact } from './manifest.ts';
 import { GUIDE_FILE } from './names.ts';
+import { shell, shellQuote } from './shell-text.ts';
 import { type SetTextFile, sumsFiles } from './sums.ts';
 
 /**
@@ -66,33 +68,6 @@ function artifactSection(artifact: StoredArtifact): string {
   const title = `### ${artifact.rawFile} (${artifact.source}, ${artifact.raw.bytes} bytes)`;
   if (commands.length === 0) return `${title}\n\nStored as it is: nothing to undo.`;
   return [title, ...new Set(advice), shell(commands)].join('\n\n');
-}
-
-/** How what came out is put back, once for each kind of file. */
-function loadingAdvice(stored: readonly StoredArtifact[]): string[] {
-  const sqlite = stored.filter(({ format }) => format === 'sqlite3');
-  const others = stored.filter(({ format }) => format !== 'sqlite3');
-  const checks = sqlite.map(({ rawFile }) => `sqlite3 ${shellQuote(rawFile)} 'PRAGMA integrity_check'`);
-  return [
-    ...(sqlite.length > 0 ? [SQLITE_ADVICE, shell(checks)] : []),
-    ...others.map(
-      ({ rawFile, format, source, engineVersion }) =>
-        `${rawFile} has the format ${format} of ${source} ${engineVersion}: load it with that engine's own tool.`,
-    ),
-  ];
-}
-
-const SQLITE_ADVICE = `A \`.sqlite\` file is the database itself. Stop the application, check the file, and copy it to its place;
-remove a \`-wal\` and a \`-shm\` file of the old database that lie beside it.`;
-
-function shell(lines: readonly string[]): string {
-  return ['```sh', ...lines, '```'].join('\n');
-}
-
-/** Quotes a file name for a POSIX shell, and keeps the command from taking it for an option. */
-function shellQuote(name: string): string {
-  const word = name.startsWith('-') ? `./${name}` : name;
-  return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 function oneLine(text: string): string {
