@@ -93,6 +93,18 @@ for (const major of [15, 17, 18] as const) {
       assert.equal(facts.largeObjects, 3);
     });
 
+    it('are not counted where the data of a table does not end as it does when each row is a piece', () => {
+      const dump = Buffer.from(
+        dumpIn('custom').toString('latin1').replaceAll('\\.\n\n\n', 'abcd\n'),
+        'latin1',
+      );
+      const { facts } = shown(readerOf('custom'), dump, [4096]);
+      assert.deepEqual(
+        Object.keys(facts).filter((name) => name.startsWith('rows.')),
+        [],
+      );
+    });
+
     it('are refused when a byte of their structure is wrong', () => {
       const dump = dumpIn('custom');
       assert.throws(() => shown(readerOf('custom'), Buffer.concat([dump, Buffer.from('x')]), [dump.length]), {

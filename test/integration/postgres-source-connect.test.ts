@@ -3,7 +3,7 @@ import { chmod, copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BackupError, type ErrorCode } from '../../lib/errors.ts';
-import { connectPostgres } from '../../lib/sources/postgres/connect.ts';
+import { connectPostgres, connectThrough } from '../../lib/sources/postgres/connect.ts';
 import { conninfo, libpqEnvironment } from '../../lib/sources/postgres/libpq.ts';
 import type { PostgresServer } from '../../lib/sources/postgres/options.ts';
 import { findPostgresTool } from '../../lib/sources/postgres/tools.ts';
@@ -124,6 +124,12 @@ describe('connecting to PostgreSQL', () => {
       /server certificate for "localhost".*does not match host name/,
     );
     assert.equal(await askTool({ ...env, PGSSLMODE: 'verify-ca' }, 'SELECT 1'), '1');
+    await assert.rejects(connectThrough(reached, server, 'postgres'), {
+      code: 'permission',
+      message: /altnames.*the name that it bears/,
+    });
+    const session = await connectThrough(reached, { ...server, tls: 'verify-ca' }, 'postgres');
+    await session.close();
   });
 
   it('shows a client certificate', async () => {
