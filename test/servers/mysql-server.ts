@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -50,6 +51,11 @@ export class TestMysqlServer {
   readonly port: number;
   readonly #folder: string;
   readonly #process: ChildProcess;
+  /** Tests that are cut short leave nothing behind either. */
+  readonly #onExit = (): void => {
+    this.#process.kill('SIGKILL');
+    rmSync(this.#folder, { recursive: true, force: true });
+  };
 
   private constructor(program: ServerProgram, place: Place, child: ChildProcess) {
     this.flavour = program.flavour;
@@ -64,6 +70,7 @@ export class TestMysqlServer {
     });
     this.#folder = place.folder;
     this.#process = child;
+    process.once('exit', this.#onExit);
   }
 
   static async start(program: ServerProgram, { settings = {} }: ServerSettings): Promise<TestMysqlServer> {
@@ -120,6 +127,7 @@ export class TestMysqlServer {
   /** Ends it in order, and removes its folder. */
   async stop(): Promise<void> {
     await this.#end('SIGTERM');
+    process.off('exit', this.#onExit);
     await rm(this.#folder, { recursive: true, force: true });
   }
 
