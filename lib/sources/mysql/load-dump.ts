@@ -101,8 +101,10 @@ function withStatement(thrown: unknown, filter: DumpFilter): unknown {
   if (number === undefined) return thrown;
   const statement = filter.statementAt(Number(line));
   const about = statement === undefined ? '' : `. The statement: ${statement}`;
+  const isOfView = /\bVIEW\b/.test(statement ?? '') && /^(1146|1049|1356)$/.test(number);
+  const advice = isOfView ? OTHER_DATABASES : (ADVICE[number] ?? '');
   const { code, transient } = causeOfNumber(Number(number)) ?? { code: 'incomplete', transient: false };
-  return new BackupError(code, `${thrown.message}${ADVICE[number] ?? ''}${about}`, {
+  return new BackupError(code, `${thrown.message}${advice}${about}`, {
     transient,
     cause: thrown,
   });
@@ -110,6 +112,8 @@ function withStatement(thrown: unknown, filter: DumpFilter): unknown {
 
 const OTHER_FLAVOUR =
   ' (the dump is of a server that knows what this one does not: restore it to one of the same kind and version)';
+const OTHER_DATABASES =
+  ' (a view over several databases names each of them, its own too: they must be there, under their names)';
 const DEFINER =
   ' (the user may not make objects of others: grant it SET USER (MariaDB), or SET_ANY_DEFINER and maybe SYSTEM_USER (MySQL), or restore without the owners)';
 

@@ -63,7 +63,11 @@ export async function restoreDatabase(
     const warnings = await loadDump(load, raw, signal);
     throwIfAborted(signal);
     const objects = await listObjects(session, temporary);
-    warnings.push(...requireComplete(filter, objects), ...flavourWarnings(options, session, tool));
+    warnings.push(
+      ...requireComplete(filter, objects),
+      ...viewWarnings(filter, options),
+      ...flavourWarnings(options, session, tool),
+    );
     // From here on an abort would only leave things half done: the steps take moments, and undo themselves.
     return await takePlace(server, options, temporary, objects, warnings);
   } catch (error) {
@@ -171,6 +175,17 @@ function requireComplete(filter: DumpFilter, { names }: DatabaseObjects): string
     warnings.push(`${message}: their time may be over`);
   }
   return warnings;
+}
+
+function viewWarnings(
+  { original, viewsOfOriginal }: DumpFilter,
+  { database }: ServerRestoreOptions,
+): string[] {
+  if (viewsOfOriginal.size === 0 || original === database) return [];
+  const views = [...viewsOfOriginal].join(', ');
+  return [
+    `The text of these views names the database ${original}, so they read from there and not from ${database}: ${views}`,
+  ];
 }
 
 function flavourWarnings(

@@ -3,7 +3,7 @@ import { FilterOutput, shownStatement } from './restore-output.ts';
 import { type Piece, StatementSplitter } from './restore-splitter.ts';
 import { SqlModeFollower } from './restore-sql-mode.ts';
 import { type Meaning, meaningOf, type ObjectKind, type Range } from './restore-statement.ts';
-import { tokensOf } from './restore-tokens.ts';
+import { type Token, tokensOf } from './restore-tokens.ts';
 import { sequenceQualifiers } from './sequence-defaults.ts';
 
 /** What is wanted of a dump, and what its session begins with. */
@@ -40,6 +40,7 @@ export class DumpFilter {
   readonly #mode: SqlModeFollower;
   readonly #created = new Map<ObjectKind, Set<string>>();
   readonly #output = new FilterOutput();
+  readonly #viewsOfOriginal = new Set<string>();
   #original: string | undefined;
   /** Bytes of a statement that is not understood yet. */
   #parts: Buffer[] = [];
@@ -58,6 +59,16 @@ export class DumpFilter {
   /** Names of what the dump has created so far. */
   created(kind: ObjectKind): ReadonlySet<string> {
     return this.#created.get(kind) ?? new Set();
+  }
+
+  /** The database that was dumped, as the dump's head names it. */
+  get original(): string | undefined {
+    return this.#original;
+  }
+
+  /** Views whose text names that database: those over several databases, as the tools write them. */
+  get viewsOfOriginal(): ReadonlySet<string> {
+    return this.#viewsOfOriginal;
   }
 
   /** The statement that the client means by a line of its input, shortened. */
@@ -158,7 +169,10 @@ export class DumpFilter {
     }
     if (meaning.does === 'set') this.#mode.follow(text);
     if (meaning.does === 'set') this.#followMode();
-    if (meaning.does === 'create') this.#names(meaning.kind).add(meaning.name);
+    if (meaning.does === 'create') {
+      this.#names(meaning.kind).add(meaning.name);
+      if (meaning.kind === 'view' && this.#namesOriginal(text)) this.#viewsOfOriginal.add(meaning.name);
+    }
     if (meaning.does === 'drop') this.#names(meaning.kind).delete(meaning.name);
     this.#output.add(replaced(bytes, this.#replacements(meaning, text)));
   }
@@ -176,6 +190,15 @@ export class DumpFilter {
         ? [{ ...meaning.definer, by: 'CURRENT_USER' }]
         : [];
     return [...definer, ...meaning.qualifiers.map(nothing)];
+  }
+
+  #namesOriginal(text: string): boolean {
+    let before: Token | undefined;
+    for (const token of tokensOf(text, this.#mode)) {
+      if (token.text === '.' && before?.kind === 'name' && before.text === this.#original) return true;
+      before = token;
+    }
+    return false;
   }
 
   #names(kind: ObjectKind): Set<string> {
