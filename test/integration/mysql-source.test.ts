@@ -243,7 +243,7 @@ for (const [name, start] of flavours) {
         (await server.query(`SHOW GRANTS FOR ${account}`)).map((row) => Object.values(row)[0]);
       const before = await grantsOf('anna');
       const { dump, text, proof } = await textOf(sourceOf(), 'users:');
-      assert.deepEqual([dump.format, dump.extension], ['mysql-users', '.users.sql']);
+      assert.deepEqual([dump.format, dump.extension], ['mysql-users', '.sql']);
       assert.match(text, new RegExp(`\\n-- Dump completed: ${proof.facts.accounts} accounts\\n$`));
       assert.ok(!/mysql\.sys|mysql\.session|infoschema|mariadb\.sys|PUBLIC/.test(text));
       await server.query('DROP USER anna; DROP ROLE inner_role, outer_role');

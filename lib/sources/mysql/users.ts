@@ -69,7 +69,7 @@ class UsersDump {
       stream,
       proof,
       format: MYSQL_USERS_FORMAT,
-      extension: '.users.sql',
+      extension: '.sql',
       version: this.#session.version,
     };
   }

@@ -68,7 +68,7 @@ export async function dumpGlobals(
       args: ['--globals-only', ...(passwords ? [] : ['--no-role-passwords'])],
       reader: scriptReader('database cluster'),
       format: 'pg-globals',
-      extension: '.globals.sql',
+      extension: '.sql',
       statementTimeout: source.statementTimeout,
       warnings: passwords ? [] : [NO_PASSWORDS],
     };
