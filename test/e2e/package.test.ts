@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { ADMIN_ROOT, ADMIN_ROUTES } from '../../nodes/admin-routes.ts';
 import { allNodes } from '../../nodes/schemas.ts';
 import { createDatabase } from '../fixtures/sqlite-database.ts';
+import { startSshd, type TestSshd } from '../servers/sshd.ts';
 import { editorSuite } from '../support/editor/suite.ts';
 import { installPacked } from '../support/installed-package.ts';
 
@@ -28,7 +29,9 @@ interface NodeSetInfo {
 
 describe('The packed package on Node-RED 5, where people sign in', function () {
   this.timeout(120_000);
-  const suite = editorSuite((folder) => {
+  let ssh: TestSshd;
+  const suite = editorSuite(async (folder) => {
+    ssh = await startSshd();
     createDatabase(join(folder, 'shop.sqlite'), { megabytes: 1 });
     return {
       install: (userDir) => installPacked(userDir, []),
@@ -36,6 +39,7 @@ describe('The packed package on Node-RED 5, where people sign in', function () {
       editor: { signIn: { username: 'owner', password: PASSWORD } },
     };
   });
+  after(() => ssh?.stop());
   const tokens = new Map<string, string>();
 
   before(async () => {
@@ -103,6 +107,17 @@ describe('The packed package on Node-RED 5, where people sign in', function () {
       'storages/test': {
         type: 'dbackup-local-storage',
         settings: { root: join(folder, 'backups'), create: true },
+      },
+      'servers/test': {
+        type: 'dbackup-ssh',
+        settings: {
+          host: ssh.host,
+          port: String(ssh.port),
+          user: ssh.user,
+          auth: 'key',
+          keyFile: ssh.key.file,
+          hostKeys: [ssh.hostKeys.ed25519],
+        },
       },
       'sources/databases': {
         type: 'dbackup-sqlite',

@@ -76,7 +76,7 @@ describe('dbackup on stored sets', function () {
     it('refuses storages that it cannot know', async () => {
       for (const [args, message] of [
         [['list'], /No storage is given/],
-        [['list', '--storage', 'ftp://x/y'], /scheme "ftp" is not known/],
+        [['list', '--storage', 'gopher://x/y'], /scheme "gopher" is not known/],
       ] as const) {
         const { code, stderr } = await call(args);
         assert.equal(code, 2);

@@ -7,6 +7,7 @@ import type { SetSummary } from '../../nodes/set-summary.ts';
 import type { FlowEntry } from '../../runner/runtime.ts';
 import { startMariadb } from '../servers/mariadb.ts';
 import { startPostgres } from '../servers/postgres.ts';
+import { TestProxy } from '../servers/proxy.ts';
 import { type NodesRuntime, payloadOf, startNodes } from '../support/backup-nodes.ts';
 import { freePort } from '../support/free-port.ts';
 import { type ServerKind, serverFlow, serverNode, serverSecrets } from '../support/server-flow.ts';
@@ -160,28 +161,69 @@ for (const { kind, start, create, wide, wrongPassword } of ENGINES) {
       assert.equal(existsSync(join(folder, 'data', 'dbackup.db')), false, 'the history knows of no run');
     });
 
+    /** The usual flow, with a second source of the same run whose server has these settings. */
+    const withSecond = (settings: Server['settings'], wires: readonly string[]): FlowEntry[] => {
+      const second = {
+        id: 'second',
+        type: `dbackup-${kind}`,
+        wires: ['zip'],
+        settings: { job: 'shop', server: 'bad', databases: ['crm'], exclude: [], schemaVersion: 1 },
+      };
+      const flow = serverFlow(kind, disk(), { source: { [wide.setting]: false }, more: [second] });
+      const wired = flow.map((entry) => (entry.id === 'source' ? { ...entry, wires: [wires] } : entry));
+      return [...wired, { ...serverNode(kind, settings), id: 'bad', name: 'The other server' }];
+    };
+
     it('leave another source of the run alone when there is no tool', async () => {
       const toolsFolder = mkdtempSync(join(folder, 'no-tools-'));
-      const bad = serverNode(kind, { ...server.settings, toolsFolder });
-      const flow = serverFlow(kind, disk(), {
-        more: [
-          {
-            id: 'second',
-            type: `dbackup-${kind}`,
-            wires: ['zip'],
-            settings: { job: 'shop', server: 'bad', databases: ['crm'], exclude: [], schemaVersion: 1 },
-          },
-        ],
-      });
-      const forked = flow.map((entry) =>
-        entry.id === 'source' ? { ...entry, wires: [['zip', 'second']] } : entry,
-      );
-      const running = await run([...forked, { ...bad, id: 'bad', name: 'Without tools' }]);
+      const running = await run(withSecond({ ...server.settings, toolsFolder }, ['zip', 'second']));
       const [stored] = await running.records('Result', 1);
       await running.runtime.tracker.idle();
       assert.equal(payloadOf<SetSummary>(stored).status, 'complete');
       assert.equal(errors().length, 1, errors().join('\n'));
       assert.ok(errors()[0]?.includes(toolsFolder), errors()[0]);
+    });
+
+    it('wait for a server that does not answer before the run begins, and store the others', async () => {
+      const proxy = await TestProxy.start(server.settings);
+      proxy.accepts = 'silence';
+      try {
+        const { host, port } = proxy;
+        const running = await run(
+          withSecond({ ...server.settings, host, port, connectTimeout: 1 }, ['second']),
+        );
+        const [stored] = await running.records('Result', 1);
+        await running.runtime.tracker.idle();
+        assert.equal(running.recorded('Result').length, 1, 'one run for both');
+        const { status, databases } = payloadOf<SetSummary>(stored);
+        assert.equal(status, 'partial');
+        assert.equal(databases.filter((database) => database.status === 'ok').length, 1);
+        assert.equal(errors().length, 1, errors().join('\n'));
+      } finally {
+        await proxy.close();
+      }
+    });
+
+    it('lose no message when a deploy comes while the server is asked', async () => {
+      const proxy = await TestProxy.start(server.settings);
+      proxy.accepts = 'silence';
+      try {
+        const { host, port } = proxy;
+        const flow = serverFlow(kind, disk());
+        const silent = { ...server.settings, host, port, connectTimeout: 2 };
+        const running = await run(flow, silent);
+        await until(() => proxy.connections > 0);
+        const again = [...flow, serverNode(kind, silent)].map((entry) =>
+          entry.type === 'debug' ? { ...entry, type: 'test-recorder' } : entry,
+        );
+        await running.runtime.deploy(again, 'full');
+        await until(() => errors().length > 0, 20_000);
+        await running.runtime.tracker.idle();
+        assert.deepEqual(setsOf(), []);
+        assert.deepEqual(running.runtime.tracker.activity(), []);
+      } finally {
+        await proxy.close();
+      }
     });
 
     it('fail the run when the password is wrong, or nobody answers, and tell no secret', async () => {

@@ -10,6 +10,7 @@ interface ServerSettings {
   readonly user: string;
   readonly password?: string | undefined;
   readonly toolsFolder: string;
+  readonly connectTimeout?: number;
 }
 
 /** A config node for that server; its password is a credential, see `serverSecrets`. */

@@ -6,6 +6,7 @@ import { checkFlow } from '../../lib/plan/flow-check.ts';
 import { parseFlow } from '../../lib/plan/flow-file.ts';
 import { formOf } from '../../nodes/forms/settings.ts';
 import { backupNodeTypes, nodeSchemas } from '../../nodes/schemas.ts';
+import { SERVER_VARIABLES } from '../support/template-variables.ts';
 
 const names = readdirSync(join(ROOT, 'flows'));
 
@@ -18,19 +19,8 @@ const ENVIRONMENT = {
   DBACKUP_MASTER_KEY: 'correct-horse-battery',
   AGE_RECIPIENT: 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p',
   RESTORE_TO: '/srv/app/restored.sqlite',
-  ...serverVariables('POSTGRES'),
-  ...serverVariables('MYSQL'),
-  SSH_HOST: 'bastion.example.com',
-  SSH_PORT: '22',
-  SSH_USER: 'backup',
-  SSH_KEY_FILE: '/etc/dbackup/id_ed25519',
-  SSH_HOST_KEY: 'SHA256:oHx3dJ8bXJPpCQvFgKp1nq9cXyC0q5zN6tZq0m1sV4E',
+  ...SERVER_VARIABLES,
 };
-
-function serverVariables(prefix: string): Record<string, string> {
-  const values = { HOST: '127.0.0.1', PORT: '12345', USER: 'backup', PASSWORD: 'x', DATABASE: 'shop' };
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [`${prefix}_${name}`, value]));
-}
 
 function problems(name: string, environment: Record<string, string>) {
   const nodes = parseFlow(readFileSync(join(ROOT, 'flows', name), 'utf8'), name);
