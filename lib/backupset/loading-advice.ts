@@ -45,7 +45,7 @@ const ADVICE: readonly Advice[] = [
     formats: ['mysql-sql'],
     text: MYSQL,
     commands: ({ database, rawFile }) => [
-      `mysql --execute=${shellWord(`CREATE DATABASE \`${database.replaceAll('`', '``')}\``)}`,
+      `mysql --default-character-set=utf8mb4 --execute=${shellWord(`CREATE DATABASE \`${database.replaceAll('`', '``')}\``)}`,
       `mysql --binary-mode --comments --default-character-set=utf8mb4 --database=${shellWord(database)} < ${shellQuote(rawFile)}`,
     ],
   },

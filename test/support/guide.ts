@@ -15,7 +15,7 @@ export async function storeSet(
   const steps = [{ node: 'zstd', transform: createCompress({ algorithm: 'zstd' }) }];
   const { outcomes, result } = await runEngine(source, [{ to: driver, name: 'a', steps }]);
   const outcome = outcomes.get('a');
-  assert.ok(outcome?.status === 'fulfilled', JSON.stringify(result));
+  assert.ok(outcome?.status === 'fulfilled' && result.state === 'succeeded', JSON.stringify(result));
   return join(root, 'sets', outcome.value.reference.path);
 }
 

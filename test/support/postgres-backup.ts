@@ -23,7 +23,7 @@ const RUNNING = new AbortController().signal;
 
 /** Backs up one database, or the globals, as a flow does: dump, zstd, AES-256-GCM, storage. */
 export async function backUp(
-  server: TestPostgres,
+  server: Pick<TestPostgres, 'settings'>,
   database: string,
   to: DestinationDriver,
   format: (typeof POSTGRES_FORMATS)[number] = 'custom',
