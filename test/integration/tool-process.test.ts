@@ -427,6 +427,18 @@ describe('tools of databases as child processes', () => {
       assert.equal(given, 30);
     });
 
+    it('keeps nothing of what it has handed over', async () => {
+      let most = 0;
+      async function* measured() {
+        for await (const block of blocks(600)) {
+          most = Math.max(most, process.memoryUsage().arrayBuffers);
+          yield block;
+        }
+      }
+      await feedTool(script('cat > /dev/null'), measured(), NEVER);
+      assert.ok(most < 300 * MIB, `${most} bytes of 600 MiB were held`);
+    });
+
     it('ends with the abort', async () => {
       const controller = new AbortController();
       const feeding = feedTool(script('sleep 1000'), blocks(30), controller.signal);

@@ -33,17 +33,42 @@ export async function feedTool(
  * @throws BackupError of the stream
  */
 export async function writeTo(tool: ToolProcess, raw: ByteStream): Promise<void> {
-  const gone = tool.exited.then(() => undefined);
+  const end = new Ending(tool.exited);
   const chunks = raw[Symbol.asyncIterator]();
   try {
     for (;;) {
-      const next = await Promise.race([chunks.next(), gone]);
+      const next = await end.or(chunks.next());
       if (next === undefined || next.done === true || tool.stdin.destroyed) return;
       if (tool.stdin.write(next.value, () => raw.release?.(next.value))) continue;
-      await Promise.race([once(tool.stdin, 'drain').catch(() => undefined), gone]);
+      await end.or(once(tool.stdin, 'drain').catch(() => undefined));
     }
   } finally {
     // Not awaited: a stream that hangs would not end before its next chunk.
     chunks.return?.().catch(() => undefined);
+  }
+}
+
+/** The end of something, for those who wait for other things meanwhile, one after the other. */
+class Ending {
+  #ended = false;
+  #interrupt: (() => void) | undefined;
+
+  constructor(end: Promise<unknown>) {
+    void end.then(() => {
+      this.#ended = true;
+      this.#interrupt?.();
+    });
+  }
+
+  /**
+   * Undefined when the end comes first. A new promise each time: racing one that lives long would keep what
+   * every race has brought.
+   */
+  or<T>(work: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt = () => resolve(undefined);
+      work.then(resolve, reject);
+      if (this.#ended) this.#interrupt();
+    });
   }
 }
