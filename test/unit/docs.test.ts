@@ -64,7 +64,9 @@ describe('docs/runner.md', () => {
     const sources = ['lib', 'nodes', 'runner'].flatMap((folder) => filesBelow(folder, '.ts')).map(read);
     const known = new Set(sources.flatMap((text) => text.match(/DBACKUP_[A-Z]+(_[A-Z]+)*\b/g) ?? []));
     // Any secret can also be in a file: the name of that variable is put together.
-    const secrets = sources.flatMap((text) => [...text.matchAll(/(?:secretFrom|environmentSecret)\('(\w+)'/g)]);
+    const secrets = sources.flatMap((text) => [
+      ...text.matchAll(/(?:secretFrom|environmentSecret)\('(\w+)'/g),
+    ]);
     for (const [, name] of secrets) known.add(`${name}_FILE`);
     assert.deepEqual(documented.filter((name) => name.startsWith('DBACKUP_')).sort(), [...known].sort());
   });
