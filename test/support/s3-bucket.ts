@@ -71,6 +71,15 @@ export class TestBucket {
     return Uploads ?? [];
   }
 
+  /** Whether a part of an upload has arrived. */
+  async hasParts(prefix: string, path: string): Promise<boolean> {
+    const Key = `${prefix}/${path}`;
+    const UploadId = (await this.uploads(prefix)).find((upload) => upload.Key === Key)?.UploadId;
+    if (UploadId === undefined) return false;
+    const { Parts = [] } = await this.client.listParts({ Bucket: this.name, Key, UploadId });
+    return Parts.length > 0;
+  }
+
   /** Everything of a folder, by paths in it. */
   async traces(prefix: string): Promise<string[]> {
     const [objects, uploads] = await Promise.all([this.objects(prefix), this.uploads(prefix)]);
@@ -90,7 +99,7 @@ export class TestBucket {
     });
     const exited = once(child, 'exit');
     try {
-      await until(async () => await this.#hasParts(`${prefix}/${path}`), WRITER_MS);
+      await until(async () => await this.hasParts(prefix, path), WRITER_MS);
     } finally {
       child.kill('SIGKILL');
       await exited;
@@ -106,13 +115,5 @@ export class TestBucket {
     for (const { Key, UploadId } of await this.uploads(prefix)) {
       await this.client.abortMultipartUpload({ Bucket: this.name, Key, UploadId });
     }
-  }
-
-  async #hasParts(Key: string): Promise<boolean> {
-    const { Uploads = [] } = await this.client.listMultipartUploads({ Bucket: this.name, Prefix: Key });
-    const UploadId = Uploads.find((upload) => upload.Key === Key)?.UploadId;
-    if (UploadId === undefined) return false;
-    const { Parts = [] } = await this.client.listParts({ Bucket: this.name, Key, UploadId });
-    return Parts.length > 0;
   }
 }

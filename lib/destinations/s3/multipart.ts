@@ -69,16 +69,15 @@ export class MultipartUpload {
     this.#taken += 1;
     const bytes = this.#sizes.bytesOf(this.#taken);
     while (this.#heldBytes > 0 && this.#heldBytes + bytes > Math.max(this.#budget, 2 * bytes)) {
-      await new Promise<void>((resolve) => {
-        this.#onFreed = resolve;
-      });
+      await this.#freed();
     }
     this.#heldBytes += bytes;
     return new Part(bytes, this.#pool, this.#store.target.checksum, this.#store.signsBodies);
   }
 
-  /** Uploads the part that was taken last; does not wait for it. */
-  send(part: Part): void {
+  /** Begins to upload the part that was taken last, as soon as there are not too many under way. */
+  async send(part: Part): Promise<void> {
+    while (this.#tasks.size >= this.#store.options.parallelParts) await this.#freed();
     this.#sent += 1;
     const number = this.#sent;
     const task = this.#upload(number, part)
@@ -128,7 +127,12 @@ export class MultipartUpload {
         // Its ETag is empty in Ceph 16.
         answered(this.#store, (await client.send(command, { abortSignal })).Key);
       },
-      { signal, doing: `store ${this.#place.name}`, permission: 's3:PutObject', stallMs: COMPLETE_MS },
+      {
+        signal,
+        doing: `store ${this.#place.name}`,
+        permission: 's3:PutObject',
+        stallMs: Math.max(COMPLETE_MS, this.#store.stallMs),
+      },
     );
     active.delete(UploadId);
   }
@@ -149,6 +153,13 @@ export class MultipartUpload {
     } finally {
       active.delete(UploadId);
     }
+  }
+
+  /** Until a part that is under way has ended. One waits at a time. */
+  #freed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onFreed = resolve;
+    });
   }
 
   #fail(error: unknown): void {

@@ -6,8 +6,6 @@ import { isS3Code, statusOf } from './failures.ts';
 import { answered, type ObjectPlace } from './object-place.ts';
 import type { S3Store } from './store.ts';
 
-/** How long the server may give nothing before a reading goes on over another connection, in ms. */
-const STALL_MS = 60_000;
 const PERMISSION = 's3:GetObject';
 
 /** Opens an object at any offset, and sees to it that it stays the same object. */
@@ -101,7 +99,7 @@ export class Answer {
     body.on('error', () => undefined);
     this.#chunks = body[Symbol.asyncIterator]();
     const complaint = `${store.server} gave nothing of ${place.name}`;
-    this.#turn = new StorageTurn({ complaint, stallMs: STALL_MS, signal });
+    this.#turn = new StorageTurn({ complaint, stallMs: store.stallMs, signal });
   }
 
   /** Undefined at its end. */

@@ -123,6 +123,11 @@ export const s3Options = z.object({
     title: 'Attempts',
     description: 'How often a request or part is tried before the upload fails',
   }),
+  timeout: z.number().int().min(1).max(3600).default(60).meta({
+    title: 'Timeout',
+    description: 'How long the server may take to answer, or to take or give the next bytes',
+    unit: 's',
+  }),
   checksum: z.enum(S3_CHECKSUMS).default('auto').meta({
     title: 'Checksum',
     description: 'What the server checks each part against. Automatic: the best that the provider checks',

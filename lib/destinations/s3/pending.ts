@@ -1,5 +1,6 @@
 import { BackupError } from '../../errors.ts';
 import type { PendingObject } from '../driver.ts';
+import { pause } from './backoff.ts';
 import { isS3Code, statusOf } from './failures.ts';
 import { isWrittenBy } from './object-fields.ts';
 import type { ObjectPlace } from './object-place.ts';
@@ -9,6 +10,8 @@ import { ensureStoredAsAsked } from './stored-as-asked.ts';
 
 /** How long an abort goes on trying, in ms. */
 const ABORT_MS = 60_000;
+/** Pauses before the looks for an object that a server may still be storing when its connection is lost, in ms. */
+const LOOKS_MS = [0, 500, 1500];
 
 /** All bytes of an object, which nobody can see yet. */
 export interface HeldObject {
@@ -30,6 +33,8 @@ export class S3PendingObject implements PendingObject {
   readonly #replace: boolean;
   readonly #stop = new AbortController();
   #publishing: Promise<void> | undefined;
+  /** The server may have stored the object, or do so yet: its answer was lost. */
+  #uncertain = false;
   #state: 'pending' | 'committing' | 'committed' | 'aborted' = 'pending';
 
   constructor(store: S3Store, held: HeldObject, replace: boolean) {
@@ -53,15 +58,16 @@ export class S3PendingObject implements PendingObject {
     const before = this.#state;
     if (before === 'committed' || before === 'aborted') return;
     this.#state = 'aborted';
-    const { name, path } = this.#held.place;
-    this.#stop.abort(new BackupError('aborted', `The upload of ${name} was aborted`));
-    await this.#publishing?.catch(() => undefined);
+    this.#stop.abort(new BackupError('aborted', `The upload of ${this.#held.place.name} was aborted`));
+    const isPublished = await this.#publishing?.then(
+      () => true,
+      () => false,
+    );
+    if (isPublished === true) return;
     const signal = AbortSignal.timeout(ABORT_MS);
     await this.#held.discard(signal);
-    // A commit that failed may have succeeded, and its acknowledgement was lost. What was replaced is gone anyway.
-    if (before === 'committing' && !this.#replace && (await this.#isOurs(signal))) {
-      await removeObject(this.#store, path, signal);
-    }
+    // What was replaced is gone anyway.
+    if (before === 'committing' && !this.#replace) await this.#removeOurs(signal);
   }
 
   async #publishAsAsked(): Promise<void> {
@@ -77,6 +83,7 @@ export class S3PendingObject implements PendingObject {
     try {
       await this.#held.publish(onlyNew, signal);
     } catch (error) {
+      this.#uncertain = error instanceof BackupError && error.transient;
       if (onlyNew && statusOf(error) === 501) {
         this.#store.lacksConditions = true;
         await this.#held.publish(false, signal);
@@ -92,6 +99,15 @@ export class S3PendingObject implements PendingObject {
   async #refuseOther(signal: AbortSignal): Promise<void> {
     const { place } = this.#held;
     if ((await findObject(this.#store, place.path, signal)) !== undefined) throw alreadyExists(place);
+  }
+
+  async #removeOurs(signal: AbortSignal): Promise<void> {
+    for (const ms of this.#uncertain ? LOOKS_MS : [0]) {
+      await pause(ms, signal);
+      if (!(await this.#isOurs(signal))) continue;
+      await removeObject(this.#store, this.#held.place.path, signal);
+      return;
+    }
   }
 
   async #isOurs(signal: AbortSignal): Promise<boolean> {

@@ -8,9 +8,6 @@ import type { S3Options } from './options.ts';
 import { KeySpace } from './paths.ts';
 import { resolveTarget, type S3Target } from './providers.ts';
 
-/** How long the server may take to answer, or to take the next bytes, before an attempt has failed, in ms. */
-const STALL_MS = 60_000;
-
 /** One request, which may be made several times. */
 export interface Call {
   readonly signal: AbortSignal;
@@ -18,6 +15,7 @@ export interface Call {
   readonly doing: string;
   /** What a policy must allow for it: `s3:PutObject`. */
   readonly permission: string;
+  /** How long the server may take to answer, in ms, where that is not what the settings say. */
   readonly stallMs?: number;
   readonly attempts?: number;
   /** Whether an attempt that failed passingly may have a successor; default yes. */
@@ -79,6 +77,11 @@ export class S3Store {
     return this.#clock.systemClockOffset ?? 0;
   }
 
+  /** How long the server may take to answer, or to take or give the next bytes, in ms. */
+  get stallMs(): number {
+    return this.options.timeout * 1000;
+  }
+
   /** Requests carry a hash of their body where TLS does not protect it. */
   get signsBodies(): boolean {
     return this.target.endpoint?.startsWith('http://') === true;
@@ -128,7 +131,7 @@ export class S3Store {
 
   async #attempt<T>(request: (attempt: Attempt) => Promise<T>, call: Call): Promise<T> {
     throwIfAborted(call.signal);
-    const { stallMs = STALL_MS, signal } = call;
+    const { stallMs = this.stallMs, signal } = call;
     const turn = new StorageTurn({ complaint: `${this.server} did not answer`, stallMs, signal });
     try {
       const session = await orAbort(this.#open(), turn.signal);

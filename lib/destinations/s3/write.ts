@@ -74,7 +74,7 @@ async function transfer(
       if (next.done === true) break;
       for (let rest = next.value; rest.length > 0; ) {
         if (part.isFull) {
-          upload.send(part);
+          await orAbort(upload.send(part), stop);
           part = await orAbort(upload.take(), stop);
         }
         rest = rest.subarray(part.add(rest));
@@ -84,7 +84,7 @@ async function transfer(
       bytes.release?.(next.value);
     }
     if (upload.hasBegun) {
-      upload.send(part);
+      await orAbort(upload.send(part), stop);
       await orAbort(upload.finish(), stop);
     }
     return { ...whole, last: part };
