@@ -96,6 +96,28 @@ describe('tools of databases as child processes', () => {
       assert.deepEqual(chunks, ['first\n', 'last\n']);
     });
 
+    it('ends a tool that hangs in the middle, or after its last byte, and says so', async () => {
+      for (const text of ['echo first; sleep 1000', 'echo first; exec >&-; sleep 1000']) {
+        const dump = startToolDump(script(text), NEVER, undefined, 300);
+        await assert.rejects(drain(dump.stream), {
+          code: 'stalled',
+          transient: true,
+          message: /the tool has/,
+        });
+        await assert.rejects(dump.ended, { code: 'stalled' });
+      }
+    });
+
+    it('does not blame a tool for the silence of a reader that does not ask', async () => {
+      const dump = startToolDump(script('head -c 8000000 /dev/zero'), NEVER, undefined, 2_000);
+      let bytes = 0;
+      for await (const chunk of dump.stream) {
+        if (bytes === 0) await new Promise((resolve) => setTimeout(resolve, 2_500));
+        bytes += chunk.length;
+      }
+      assert.equal(bytes, 8_000_000);
+    });
+
     it('makes the tool wait for a reader that takes its time', async () => {
       const progress = join(folder, 'progress');
       const text =

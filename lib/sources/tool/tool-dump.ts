@@ -1,5 +1,6 @@
 import type { ByteStream } from '../../bytes/stream.ts';
 import { abortError, BackupError, throwIfAborted, toBackupError } from '../../errors.ts';
+import { SILENCE_MS, SilenceWatch } from './silence.ts';
 import { ToolOutput } from './tool-output.ts';
 import { type ToolCommand, ToolProcess } from './tool-process.ts';
 
@@ -21,12 +22,14 @@ export interface ToolDump {
 /**
  * Starts a tool that dumps to stdout.
  * @param inspect sees each chunk before it is given out; what it throws ends the dump
+ * @param silenceMs a tool that writes nothing for so long, though it is waited for, hangs and is ended
  * @throws BackupError `aborted`
  */
 export function startToolDump(
   command: ToolCommand,
   signal: AbortSignal,
   inspect: (chunk: Buffer) => void = () => undefined,
+  silenceMs: number = SILENCE_MS,
 ): ToolDump {
   throwIfAborted(signal);
   const { subject } = command;
@@ -46,11 +49,15 @@ export function startToolDump(
 
   async function* read(): AsyncGenerator<Buffer, void> {
     let whole = false;
+    const silence = new SilenceWatch(silenceMs, () => void stop(hangs(subject, silenceMs)));
     try {
       const { tool, chunks } = await starting;
+      silence.wait();
       for await (const chunk of chunks) {
+        silence.heard();
         inspect(chunk);
         yield chunk;
+        silence.wait();
       }
       // The bytes of a tool that died look like those of one that was done: the end comes only after its exit.
       await tool.succeeded();
@@ -61,6 +68,7 @@ export function startToolDump(
       reject(failure);
       throw failure;
     } finally {
+      silence.heard();
       if (!whole) await stop(early);
     }
   }
@@ -79,6 +87,14 @@ export function startToolDump(
       () => undefined,
     );
   return { stream: onlyOnce(read(), release, () => stop(early), subject), ended, stop };
+}
+
+function hangs(subject: string, silenceMs: number): BackupError {
+  return new BackupError(
+    'stalled',
+    `${subject} has written nothing for ${Math.ceil(silenceMs / 60_000)} minutes and was ended: see whether its server hangs, or the tool does`,
+    { transient: true },
+  );
 }
 
 interface Started {
