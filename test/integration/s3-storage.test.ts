@@ -253,9 +253,8 @@ describe('S3 storage on a real server', function () {
       const oneByOne = createS3Destination(fresh({ endpoint, partMiB: 20, parallelParts: 1 }));
       const parallel = createS3Destination(fresh({ endpoint, partMiB: 5, parallelParts: 8 }));
       const content = noise(42_000_000);
-      await Promise.all(
-        [oneByOne, parallel].map(async (driver) => await put(driver, 'job/first', noise(1000))),
-      );
+      // The server makes its pools with the first upload, and the SDK is loaded.
+      await put(createS3Destination(fresh()), 'job/first', noise(6_000_000));
       const ratios: number[] = [];
       // What else the machine does can spoil one comparison.
       while (ratios.length < 3 && !ratios.some((ratio) => ratio >= 3)) {
