@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import type { TestPostgres } from '../servers/postgres.ts';
 import { failing, RUNNING, SHOP, streamOf, useRestoringServer } from '../support/postgres-restoring.ts';
 import { until } from '../support/until.ts';
@@ -51,6 +52,25 @@ describe('a restore into PostgreSQL that fails', function () {
     );
     await assert.rejects(of().restore({ format: 'pg-plain', overwrite: 'replace' }, {}, streamOf(bytes)), {
       message: /role "nobody" does not exist.*STATEMENT: .*OWNER TO nobody/,
+    });
+    await requireAsBefore();
+  });
+
+  it('runs no command of psql', async () => {
+    const place = join(of().spool, 'pwned');
+    const script = of().dump('pg-plain').toString();
+    for (const after of ['-- PostgreSQL database dump\n', 'SET row_security = off;\n', '\n\\.\n']) {
+      const bytes = Buffer.from(script.replace(after, () => `${after}\\! touch ${place}\n`));
+      assert.notEqual(bytes.toString(), script);
+      await assert.rejects(of().restore({ format: 'pg-plain', overwrite: 'replace' }, {}, streamOf(bytes)), {
+        message: /backslash commands are restricted/,
+      });
+    }
+    const globals = of().dump('pg-globals').toString();
+    const wrong = globals.replace('CREATE ROLE app;', () => `CREATE ROLE app \\! touch ${place}\n;`);
+    assert.notEqual(wrong, globals);
+    await assert.rejects(of().restore({ format: 'pg-globals' }, {}, streamOf(Buffer.from(wrong))), {
+      code: 'corrupt',
     });
     await requireAsBefore();
   });

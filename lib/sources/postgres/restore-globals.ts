@@ -59,13 +59,19 @@ export async function restoreGlobals(
   };
 }
 
-/** Chooses what is done of the script, by what is there. */
+/**
+ * Chooses what is done of the script, by what is there.
+ * @throws BackupError `corrupt` for what pg_dumpall never writes
+ */
 export function planGlobals(script: string, present: Present, overwrite: 'refuse' | 'replace'): GlobalsPlan {
   const roles: Statement[] = [];
   const tablespaces: Statement[] = [];
   const left = { roles: new Set<string>(), tablespaces: new Set<string>() };
   const created = { roles: 0, tablespaces: 0 };
   for (const statement of statementsOf(script)) {
+    if (statement.hasCommand) {
+      throw new BackupError('corrupt', `The script holds a command of psql: ${statement.withoutStrings()}`);
+    }
     const tablespace = statement.nameAfter('TABLESPACE');
     const kind = tablespace === undefined ? 'roles' : 'tablespaces';
     const name = tablespace ?? roleOf(statement);

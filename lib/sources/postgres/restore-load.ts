@@ -7,7 +7,7 @@ import type { Archive } from './restore-archive.ts';
 import type { RestoreContext } from './restore-context.ts';
 import { warningsOf } from './restore-errors.ts';
 import type { RestoreInput } from './restore-input.ts';
-import { scriptOf, withoutTransactionTimeout } from './restore-script.ts';
+import { knowsRestrict, restricted, scriptOf, withoutTransactionTimeout } from './restore-script.ts';
 import { spoolDump, spoolText } from './restore-spool.ts';
 import { pgRestore, psql, restoreTool, setsTooMuch } from './restore-tools.ts';
 
@@ -75,7 +75,9 @@ export async function loadPlain(
   const dumper = Number.parseInt(/^-- Dumped by pg_dump version (\d+)/m.exec(head)?.[1] ?? '0', 10);
   const script = input.stream();
   const fitting = setsTooMuch(dumper, serverMajor) ? withoutTransactionTimeout(script) : script;
-  return await loadScript(context, fitting, input, database);
+  const { version } = await restoreTool('psql', context.options.engineVersion, context, context.signal);
+  const safe = knowsRestrict(version) ? restricted(fitting) : fitting;
+  return await loadScript(context, safe, input, database);
 }
 
 /**

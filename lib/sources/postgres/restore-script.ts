@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError, toBackupError } from '../../errors.ts';
 import { writeTo } from '../tool/feed-tool.ts';
@@ -49,6 +50,54 @@ async function feed(tool: ToolProcess, input: RestoreInput): Promise<void> {
     await tool.stop(failure);
     throw failure;
   }
+}
+
+/** Of what psql has learned to refuse its own commands (CVE-2025-8714), by major version: the first minor one. */
+const FIRST_RESTRICTED = new Map([
+  [13, 22],
+  [14, 19],
+  [15, 14],
+  [16, 10],
+  [17, 6],
+]);
+/** The end of a script, where it closes what it opened, is not longer, in bytes. */
+const END_BYTES = 1024;
+
+/** Whether a psql knows `\restrict`. */
+export function knowsRestrict(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
+  return major >= 18 || minor >= (FIRST_RESTRICTED.get(major) ?? Number.POSITIVE_INFINITY);
+}
+
+/**
+ * Makes psql refuse every command of its own in a script, such as those that run programs: by `\restrict` with
+ * a token that the script cannot know. Its own `\restrict` and `\unrestrict` are left out for that.
+ */
+export async function* restricted(script: ByteStream): AsyncGenerator<Buffer, undefined> {
+  const token = randomBytes(32).toString('hex');
+  let isBegun = false;
+  let held = Buffer.alloc(0);
+  for await (const chunk of script) {
+    held = Buffer.concat([held, chunk]);
+    if (held.length < (isBegun ? 0 : PREAMBLE_BYTES) + END_BYTES) continue;
+    if (!isBegun) held = begin(held, token);
+    isBegun = true;
+    yield held.subarray(0, -END_BYTES);
+    held = held.subarray(-END_BYTES);
+  }
+  if (!isBegun) held = begin(held, token);
+  const end = held.toString('latin1').replace(/^\\unrestrict \S+$/m, '');
+  yield Buffer.from(end, 'latin1');
+}
+
+function begin(head: Buffer, token: string): Buffer<ArrayBuffer> {
+  const preamble = head.subarray(0, PREAMBLE_BYTES).toString('latin1');
+  // Only before the first statement: among data it would be the end of a line, escaped by COPY.
+  const open = preamble.replace(/^((?:--.*\n|\n)*)\\restrict \S+\n/, '$1');
+  return Buffer.concat([
+    Buffer.from(`\\restrict ${token}\n${open}`, 'latin1'),
+    head.subarray(PREAMBLE_BYTES),
+  ]);
 }
 
 /**

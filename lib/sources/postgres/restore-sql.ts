@@ -30,6 +30,11 @@ export class Statement {
     return this.#positionOf(keyword) >= 0;
   }
 
+  /** Whether psql would find a command of its own in it, which no statement of these tools has. */
+  get hasCommand(): boolean {
+    return this.#tokens.some(({ kind, text }) => kind === 'other' && text.includes('\\'));
+  }
+
   /** The name that follows the first occurrence of a keyword, as the server knows it. */
   nameAfter(keyword: string): string | undefined {
     const at = this.#positionOf(keyword);
