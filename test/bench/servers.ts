@@ -122,6 +122,8 @@ async function startMariadbServer(folder: string): Promise<RunningServer> {
       'innodb-log-file-size': '512M',
       'innodb-flush-log-at-trx-commit': '0',
       'innodb-doublewrite': '0',
+      'innodb-flush-method': 'nosync',
+      'skip-log-bin': '',
     },
   });
   const client = join(folder, 'client.cnf');
