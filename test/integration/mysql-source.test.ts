@@ -140,6 +140,59 @@ for (const [name, start] of flavours) {
       }
     });
 
+    it('are refused before the tool starts when it would never be done with an event', async () => {
+      const insert = "INSERT INTO t VALUES ('a')";
+      const events: [string, string][] = [
+        ['body', `EVENT body ON SCHEDULE EVERY 1 DAY DO ${insert.replace('a', 'a;;b')}`],
+        ['comment', `EVENT comment ON SCHEDULE EVERY 1 DAY COMMENT 'a;;;b' DO ${insert}`],
+        ['a;;name', `EVENT \`a;;name\` ON SCHEDULE EVERY 1 DAY DO ${insert}`],
+        ['definer', `DEFINER=\`a;;b\`@\`%\` EVENT definer ON SCHEDULE EVERY 1 DAY DO ${insert}`],
+      ];
+      for (const [event, create] of events) {
+        await server.query('CREATE DATABASE endless; CREATE TABLE endless.t (a text)');
+        try {
+          await server.query(`CREATE ${create}`, 'endless');
+          const message = `endless has the event ${event} with two semicolons in a row (;;)`;
+          await assert.rejects(
+            sourceOf().dump({ id: 'database:endless', name: 'endless' }, signal),
+            (error: Error) => error.message.startsWith(message),
+          );
+          const { warnings } = await sourceOf({ databases: ['endless'], users: false }).probe(signal);
+          assert.ok(warnings.some((warning) => warning.includes(message)));
+        } finally {
+          await server.query('DROP DATABASE endless');
+        }
+      }
+    });
+
+    it('take semicolons in a row everywhere else', async () => {
+      const routine = "BEGIN /* ;; */ INSERT INTO t VALUES ('a;;b'); -- ;;\n END";
+      await server.query(
+        `CREATE DATABASE rows_of; CREATE TABLE rows_of.t (a text DEFAULT (';;')) COMMENT ';;'`,
+      );
+      try {
+        await server.query(`CREATE PROCEDURE \`p;;\`() ${routine}`, 'rows_of');
+        await server.query(`CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO CALL p(';')`, 'rows_of');
+        const { text } = await textOf(sourceOf(), 'database:rows_of');
+        assert.ok(text.includes(routine));
+      } finally {
+        await server.query('DROP DATABASE rows_of');
+      }
+    });
+
+    it('say why when the tool does not find a database by its name', async () => {
+      await server.query(`CREATE DATABASE \`ann's\``);
+      try {
+        await server.query('CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1', "ann's");
+        const dumped = textOf(sourceOf(), "database:ann's");
+        if (isMariadb)
+          await assert.rejects(dumped, /1049.*a quote or backslash in its name: give it another/);
+        else assert.match((await dumped).text, /EVENT `e`/);
+      } finally {
+        await server.query(`DROP DATABASE \`ann's\``);
+      }
+    });
+
     it('tell where the binary log stood', async () => {
       const { proof } = await textOf(sourceOf({ binlogPosition: true }), 'database:shop');
       const { binlogFile, binlogPosition } = proof.facts;

@@ -17,6 +17,7 @@ const EMPTY: Inventory = {
   nonTransactional: [],
   hasHistory: false,
   hasGeneratedColumns: false,
+  endlessEvents: [],
 };
 
 describe('the tools of MySQL and MariaDB', () => {

@@ -106,7 +106,7 @@ async function start(order: Order): Promise<Dump> {
     args: [optionFile.argument, ...options],
     env: optionFile.env,
     subject: `${programName(tool)} of ${database}`,
-    classify: toolFailure,
+    classify: (failure: BackupError) => withName(toolFailure(failure), database),
   };
   const text = new DumpText();
   const dump = startToolDump(await withLargeOutput(command, signal), signal, (chunk) => text.take(chunk));
@@ -156,6 +156,17 @@ async function prove(
   } finally {
     await close();
   }
+}
+
+/** mariadb-dump quotes the name of a database as a text where it asks for events, and then does not find it. */
+function withName(failure: BackupError, database: string): BackupError {
+  const { code, message, transient } = failure;
+  if (!/['"\\]/.test(database) || !/\b1049\b/.test(message)) return failure;
+  const advice = 'mariadb-dump cannot dump the events of a database with a quote or backslash in its name';
+  return new BackupError(code, `${message} (${advice}: give it another name, or drop its events)`, {
+    transient,
+    cause: failure,
+  });
 }
 
 /** A server that went down does not always make the tool say so; our own session notices. */

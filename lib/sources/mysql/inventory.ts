@@ -14,6 +14,8 @@ export interface Inventory {
   readonly hasHistory: boolean;
   /** Whether it has columns that the server computes. */
   readonly hasGeneratedColumns: boolean;
+  /** Events with two semicolons in a row somewhere in their definition. */
+  readonly endlessEvents: readonly string[];
 }
 
 /** @throws BackupError */
@@ -43,6 +45,7 @@ export async function takeInventory(session: MysqlSession, database: string): Pr
     nonTransactional: (await ask(NON_TRANSACTIONAL)).map(([table, engine]) => `${table} (${engine})`),
     hasHistory: ofType((type) => type === 'SYSTEM VERSIONED') > 0,
     hasGeneratedColumns: generated > 0,
+    endlessEvents: (await ask(ENDLESS_EVENTS)).map(([name]) => name ?? ''),
   };
 }
 
@@ -51,6 +54,13 @@ const NON_TRANSACTIONAL = `
     FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine
    WHERE t.table_schema = ? AND e.transactions <> 'YES'
    ORDER BY t.table_name`;
+
+const ENDLESS_EVENTS = `
+  SELECT event_name FROM information_schema.events
+   WHERE event_schema = ?
+     AND (event_definition LIKE '%;;%' OR event_comment LIKE '%;;%' OR event_name LIKE '%;;%'
+          OR definer LIKE '%;;%')
+   ORDER BY event_name`;
 
 const COUNTS = `
   SELECT (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = ?),

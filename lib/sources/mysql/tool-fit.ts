@@ -30,13 +30,24 @@ export function judgeTool(tool: MysqlTool, server: Server): string[] {
   ];
 }
 
-/** @throws BackupError `unavailable` for a database that the tool dumps in a way that cannot be restored */
+/**
+ * @throws BackupError `unavailable` for a database that the tool dumps in a way that cannot be restored, or
+ *   that it would never be done with: `create_delimiter` of both tools looks for a delimiter that is longer
+ *   than any row of semicolons in an event, but never tries a longer one than `;;`
+ */
 export function requireDumpable(
   tool: MysqlTool,
   server: Server,
   database: string,
   inventory: Inventory,
 ): void {
+  const [event] = inventory.endlessEvents;
+  if (event !== undefined) {
+    throw new BackupError(
+      'unavailable',
+      `${database} has the event ${event} with two semicolons in a row (;;), at which ${programName(tool)} would run for ever: write them apart, such as with a blank between them`,
+    );
+  }
   if (tool.flavour === server.flavour || !inventory.hasGeneratedColumns) return;
   throw new BackupError(
     'unavailable',
