@@ -5,6 +5,7 @@ import type { DestinationDriver } from './driver.ts';
 import { openFtp } from './ftp/url.ts';
 import { createLocalDestination } from './local/local.ts';
 import { openS3 } from './s3/url.ts';
+import { openWebdav } from './webdav/url.ts';
 
 /** Opens the storage that a URL of one scheme names. */
 export type StorageOpener = (url: URL) => DestinationDriver;
@@ -14,6 +15,8 @@ const OPENERS: Readonly<Record<string, StorageOpener>> = {
   file: openFolder,
   ftp: openFtp,
   ftps: openFtp,
+  webdav: openWebdav,
+  webdavs: openWebdav,
   s3: openS3,
 };
 

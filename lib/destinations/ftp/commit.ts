@@ -1,10 +1,11 @@
 import { BackupError, toBackupError } from '../../errors.ts';
+import { commitFolder } from '../commit-folder.ts';
 import type { PendingObject } from '../driver.ts';
 import { markDone, temporaryName } from '../local/names.ts';
 import type { FtpConnection } from './connection.ts';
 import { replyCode } from './failures.ts';
 import { look, pathOf } from './folders.ts';
-import { type FtpPlace, lockOf, removeTraces } from './place.ts';
+import { type FtpPlace, removeTraces } from './place.ts';
 
 /** How long a commit may take in all, in ms: the engine gives up earlier. */
 const COMMIT_MS = 30 * 60_000;
@@ -65,7 +66,7 @@ export class PendingFtpObject implements PendingObject {
   }
 
   async #lock(connection: FtpConnection, signal: AbortSignal): Promise<void> {
-    const lock = lockOf(this.#place);
+    const lock = commitFolder(this.#place.names);
     for (let attempt = 1; ; attempt += 1) {
       this.#locked = true;
       try {
@@ -85,11 +86,11 @@ export class PendingFtpObject implements PendingObject {
   async #unlock(connection: FtpConnection, signal: AbortSignal): Promise<void> {
     if (!connection.usable) return;
     try {
-      await connection.command(`RMD ${pathOf(connection, lockOf(this.#place))}`, signal);
+      await connection.command(`RMD ${pathOf(connection, commitFolder(this.#place.names))}`, signal);
       this.#locked = false;
     } catch (error) {
       if (replyCode(error) === undefined) return;
-      this.#locked = (await look(connection, lockOf(this.#place), signal)) !== undefined;
+      this.#locked = (await look(connection, commitFolder(this.#place.names), signal)) !== undefined;
     }
   }
 

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { toBackupError } from '../../errors.ts';
+import { commitFolder } from '../commit-folder.ts';
 import type { FtpConnection } from './connection.ts';
 import { replyCode, saysMissing } from './failures.ts';
 import { look, pathOf, pruneFolders } from './folders.ts';
@@ -18,17 +18,6 @@ export interface FtpPlace {
   readonly names: readonly string[];
   /** The same with the hidden name that it has until it is committed. */
   readonly temporary: readonly string[];
-}
-
-/**
- * The hidden folder that is held while an object is renamed: making one is what FTP does atomically. Without
- * the object's own name, since servers refuse for folders what they take for files.
- */
-export function lockOf({ names }: FtpPlace): string[] {
-  const digest = createHash('sha256')
-    .update(names.at(-1) as string)
-    .digest('hex');
-  return [...names.slice(0, -1), `.commit.${digest.slice(0, 16)}.partial`];
 }
 
 /**
@@ -51,7 +40,7 @@ export async function removeTraces(place: FtpPlace, { lock = false } = {}): Prom
 async function removeOnce(place: FtpPlace, lock: boolean, signal: AbortSignal): Promise<void> {
   await place.storage.use(`remove the unfinished ${place.path}`, signal, async (connection) => {
     await removeTemporary(connection, place, signal);
-    if (lock) await connection.tryCommand(`RMD ${pathOf(connection, lockOf(place))}`, signal);
+    if (lock) await connection.tryCommand(`RMD ${pathOf(connection, commitFolder(place.names))}`, signal);
     await pruneFolders(connection, place.names.slice(0, -1), signal);
   });
 }
