@@ -13,11 +13,15 @@ export interface DriverRecipe {
 
 /**
  * Writes 3 MB to any destination from a process of its own, which is killed (SIGKILL) before it ends the
- * stream: what it leaves is what a crash leaves.
+ * stream, or before it commits: what it leaves is what a crash leaves.
  */
-export async function killedStorageWriter(recipe: DriverRecipe, path: string): Promise<void> {
+export async function killedStorageWriter(
+  recipe: DriverRecipe,
+  path: string,
+  stage: 'transfer' | 'commit' = 'transfer',
+): Promise<void> {
   const script = new URL('./storage-writer-process.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, [script, recipe.module, recipe.create, path], {
+  const child = spawn(process.execPath, [script, recipe.module, recipe.create, path, stage], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');

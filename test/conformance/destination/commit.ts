@@ -8,14 +8,15 @@ export function commitTests(harness: Harness): void {
   describe('commit', () => {
     const content = noise(3_000_000, 7);
 
-    it('tells what it is, and where without secrets', () => {
+    it('tells what it is, and where without secrets', async () => {
       assert.match(harness.driver.kind, /^[a-z][a-z0-9-]*$/);
       assert.ok(harness.driver.describe().length > 0);
       const { ranges, atomicReplace, concurrency } = harness.driver.properties;
       assert.ok(concurrency >= 1);
       assert.equal(ranges, harness.has('ranges'));
       assert.equal(atomicReplace, harness.has('atomic replace'));
-      assert.equal(harness.driver.freeSpace !== undefined, harness.has('free space'));
+      const free = await harness.driver.freeSpace?.(never);
+      assert.equal(free !== undefined, harness.has('free space'), `${free} bytes free`);
     });
 
     it('shows nothing before the commit, and everything after it', async () => {
