@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import type { DestinationDriver } from '../../lib/destinations/driver.ts';
 import { openStorage } from '../../lib/destinations/open.ts';
 import type { S3OptionsInput } from '../../lib/destinations/s3/options.ts';
@@ -13,6 +15,7 @@ import { TestBucket } from '../support/s3-bucket.ts';
 import { until } from '../support/until.ts';
 
 const never = new AbortController().signal;
+const GUIDE = join(import.meta.dirname, '..', '..', 'docs', 's3.md');
 
 describe('S3 storage on a real server', function () {
   this.timeout(120_000);
@@ -229,6 +232,32 @@ describe('S3 storage on a real server', function () {
       assert.match((await failureOf(work(), 'permission')).message, missing);
     }
     assert.deepEqual(await bucket.traces(settings.prefix), ['job/a']);
+  });
+
+  it('needs no more than the policy in the documentation allows', async () => {
+    const documented = /```json\n(\{\n {2}"Version"[\s\S]*?)```/.exec(readFileSync(GUIDE, 'utf8'))?.[1];
+    assert.ok(documented, 'there is a policy');
+    const policy = JSON.parse(documented.replaceAll('my-backups', bucket.name)) as { Statement: object[] };
+    const Principal = { AWS: ['arn:aws:iam:::user/documented'] };
+    const Statement = policy.Statement.map((statement) => ({ ...statement, Principal }));
+    await bucket.client.putBucketPolicy({
+      Bucket: bucket.name,
+      Policy: JSON.stringify({ ...policy, Statement }),
+    });
+    const settings = { ...bucket.settings('dbackup'), ...(await ceph.createUser('documented')) };
+    const driver = createS3Destination(settings);
+    await driver.probe(never);
+    await put(driver, 'job/small', noise(1000));
+    await put(driver, 'job/large', noise(11_000_000));
+    await put(driver, 'job/small', noise(2000), true);
+    assert.equal((await driver.stat('job/large', never))?.bytes, 11_000_000);
+    assert.equal(await driver.stat('job/none', never), undefined);
+    await failureOf(driver.read('job/none', { signal: never }), 'not-found');
+    assert.deepEqual(await paths(driver), ['job/large', 'job/small']);
+    await bucket.dieWriting('dbackup', 'job/dead');
+    assert.deepEqual(await driver.sweep(new Date(Date.now() + 60_000), never), ['job/dead']);
+    await driver.remove('job/small', never);
+    await failureOf(createS3Destination({ ...settings, prefix: 'elsewhere' }).probe(never), 'permission');
   });
 
   it('says that a quota is used up, and leaves nothing', async () => {

@@ -39,12 +39,39 @@ export async function findObject(
       { signal, doing: `look up ${name}`, permission: 's3:GetObject and s3:ListBucket' },
     );
   } catch (error) {
-    const status = statusOf(error);
-    if (status === undefined || status >= 500) throw error;
-    await store.explain(error, signal);
-    if (status === 404) return undefined;
-    throw error;
+    if (await isListed(store, path, error, signal)) throw error;
+    return undefined;
   }
+}
+
+/**
+ * Clears up why a look at an object failed, since answers to HEAD have no text: asks for a listing, which has.
+ * A key whose permission to list is bound to a folder is told 403 of what is not there.
+ * @returns whether the object is there
+ * @throws BackupError what is wrong with the keys, the region or the bucket
+ */
+async function isListed(
+  store: S3Store,
+  path: string,
+  failure: unknown,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const status = statusOf(failure);
+  if (status === undefined || status >= 500) throw failure;
+  if (status === 404 && store.hasSeenBucket) return false;
+  const { request, name } = placeOf(store, path);
+  const { Contents = [] } = await store.call(
+    async ({ client, library, signal: abortSignal }) => {
+      const command = new library.ListObjectsV2Command({
+        Bucket: request.Bucket,
+        Prefix: request.Key,
+        MaxKeys: 1,
+      });
+      return await client.send(command, { abortSignal });
+    },
+    { signal, doing: `look up ${name}`, permission: 's3:ListBucket' },
+  );
+  return Contents.some(({ Key }) => Key === request.Key);
 }
 
 /** See the port's `stat`. */

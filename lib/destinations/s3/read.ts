@@ -2,6 +2,7 @@ import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError, throwIfAborted } from '../../errors.ts';
 import type { ReadOptions } from '../driver.ts';
 import { pause, pauseBefore } from './backoff.ts';
+import { statusOf } from './failures.ts';
 import { type ObjectPlace, placeOf } from './object-place.ts';
 import { type Answer, isOutside, ObjectSource } from './object-source.ts';
 import { findObject } from './objects.ts';
@@ -21,10 +22,18 @@ export async function readObject(
     try {
       return new ObjectStream(source, await source.open(start, end), start);
     } catch (error) {
+      if (statusOf(error) === 403) await requireObject(store, place, signal);
       if (!isOutside(error)) throw error;
     }
   }
-  await requireInside(store, place, start, signal);
+  // Servers answer a range that begins at the end of an object as they do one that begins behind it.
+  const bytes = await requireObject(store, place, signal);
+  if (start > bytes) {
+    throw new BackupError(
+      'invalid-config',
+      `Bytes from ${start} of ${place.name} cannot be read: it has ${bytes}`,
+    );
+  }
   return none();
 }
 
@@ -37,18 +46,15 @@ function checkedRange(place: ObjectPlace, range: ReadOptions['range']): { start:
   return end === undefined ? { start } : { start, end };
 }
 
-/** Servers answer a range that begins at the end of an object as they do one that begins behind it. */
-async function requireInside(
+/** Its bytes. @throws BackupError `not-found` */
+async function requireObject(
   store: S3Store,
   { path, name }: ObjectPlace,
-  start: number,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const found = await findObject(store, path, signal);
   if (found === undefined) throw new BackupError('not-found', `There is no ${name}`);
-  const { bytes } = found.info;
-  if (start <= bytes) return;
-  throw new BackupError('invalid-config', `Bytes from ${start} of ${name} cannot be read: it has ${bytes}`);
+  return found.info.bytes;
 }
 
 async function* none(): AsyncGenerator<Buffer, void> {}

@@ -3,7 +3,7 @@ import { abortError, type BackupError, throwIfAborted } from '../../errors.ts';
 import { StorageTurn } from '../storage-turn.ts';
 import { pause, pauseBefore } from './backoff.ts';
 import { openSession, type S3Session } from './client.ts';
-import { isBusy, isClockCorrected, isS3Code, s3Failure, statusOf } from './failures.ts';
+import { isBusy, isClockCorrected, isS3Code, s3Failure } from './failures.ts';
 import type { S3Options } from './options.ts';
 import { KeySpace } from './paths.ts';
 import { resolveTarget, type S3Target } from './providers.ts';
@@ -40,8 +40,7 @@ export class S3Store {
   readonly lockMs: number | undefined;
   /** Set once a server that was asked for `If-None-Match` has said that it does not know it. */
   lacksConditions = false;
-  /** Set once the bucket was seen: then `404` means the object. */
-  #bucketSeen = false;
+  #hasSeenBucket = false;
   #session: Promise<S3Session> | undefined;
   #clock: { readonly systemClockOffset?: number } = {};
 
@@ -82,6 +81,11 @@ export class S3Store {
     return this.options.timeout * 1000;
   }
 
+  /** The bucket is known to exist: `404` means the object. */
+  get hasSeenBucket(): boolean {
+    return this.#hasSeenBucket;
+  }
+
   /** Requests carry a hash of their body where TLS does not protect it. */
   get signsBodies(): boolean {
     return this.target.endpoint?.startsWith('http://') === true;
@@ -96,7 +100,7 @@ export class S3Store {
     for (let failed = 1; ; failed += 1) {
       try {
         const answer = await this.#attempt(request, call);
-        this.#bucketSeen = true;
+        this.#hasSeenBucket = true;
         return answer;
       } catch (thrown) {
         throwIfAborted(signal);
@@ -107,26 +111,6 @@ export class S3Store {
         await pause(pauseBefore(failed, isBusy(thrown)), signal);
       }
     }
-  }
-
-  /**
-   * Says why a request failed whose answer has no text, as those to HEAD: asks for something that has.
-   * Returns when that succeeds.
-   * @throws BackupError what is wrong with the keys, the region or the bucket
-   */
-  async explain(failure: unknown, signal: AbortSignal): Promise<void> {
-    if (statusOf(failure) === 404 && this.#bucketSeen) return;
-    await this.call(
-      async ({ client, library, signal: abortSignal }) => {
-        const command = new library.ListObjectsV2Command({
-          Bucket: this.bucket,
-          Prefix: this.keys.root,
-          MaxKeys: 1,
-        });
-        return await client.send(command, { abortSignal });
-      },
-      { signal, doing: `list ${this.location}`, permission: 's3:ListBucket' },
-    );
   }
 
   async #attempt<T>(request: (attempt: Attempt) => Promise<T>, call: Call): Promise<T> {
