@@ -8,7 +8,7 @@ export interface S3Request {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: IncomingMessage['headers'];
-  readonly body: Buffer;
+  readonly bytes: number;
 }
 
 /** `cut`: the connection is closed without an answer, after the request was taken. */
@@ -60,15 +60,15 @@ export function s3Error(code: string, message = 'said the server', more = ''): s
 }
 
 async function receive(incoming: IncomingMessage): Promise<S3Request> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of incoming) chunks.push(chunk as Buffer);
+  let bytes = 0;
+  for await (const chunk of incoming) bytes += (chunk as Buffer).length;
   const url = new URL(incoming.url ?? '/', 'http://server');
   return {
     method: incoming.method ?? '',
     path: decodeURIComponent(url.pathname),
     query: url.searchParams,
     headers: incoming.headers,
-    body: Buffer.concat(chunks),
+    bytes,
   };
 }
 
