@@ -1,15 +1,6 @@
-import { access, readFile } from 'node:fs/promises';
 import type { SslOptions } from 'mysql2';
-import { BackupError } from '../../errors.ts';
+import { readPemFiles, requireKeyPair, systemAuthorities } from '../server/pem-files.ts';
 import type { MysqlServer } from './options.ts';
-
-/** Where systems keep the certificates of the authorities that they trust, as one PEM file. */
-const BUNDLES = [
-  '/etc/ssl/certs/ca-certificates.crt',
-  '/etc/pki/tls/certs/ca-bundle.crt',
-  '/etc/ssl/ca-bundle.pem',
-  '/etc/ssl/cert.pem',
-];
 
 /** How a connection is secured. */
 export interface Security {
@@ -29,12 +20,7 @@ export async function securityOf(server: MysqlServer): Promise<Security> {
   if (mode === 'off' || server.host.startsWith('/')) {
     return { mode: 'off', caFile: '', certFile: '', keyFile: '' };
   }
-  if ((certFile === '') !== (keyFile === '')) {
-    throw new BackupError(
-      'invalid-config',
-      'A client certificate and its key go together: set both files or none',
-    );
-  }
+  requireKeyPair(server);
   const isChecked = mode === 'verify-ca' || mode === 'verify-full';
   const caFile = isChecked ? server.caFile || (await systemAuthorities()) : '';
   return { mode, caFile, certFile, keyFile };
@@ -45,19 +31,12 @@ export async function securityOf(server: MysqlServer): Promise<Security> {
  * @throws BackupError `invalid-config` when a file cannot be read
  */
 export async function sessionTls(security: Security): Promise<SslOptions | undefined> {
-  const { mode, caFile, certFile, keyFile } = security;
+  const { mode } = security;
   if (mode === 'off') return undefined;
-  const [ca, cert, key] = await Promise.all([
-    readPem(caFile, 'CA file'),
-    readPem(certFile, 'client certificate'),
-    readPem(keyFile, "client certificate's key"),
-  ]);
   return {
     rejectUnauthorized: mode === 'verify-ca' || mode === 'verify-full',
     verifyIdentity: mode === 'verify-full',
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
+    ...(await readPemFiles(security)),
   };
 }
 
@@ -83,29 +62,4 @@ export function toolTls(
   if (!through.encrypted) return { 'ssl-mode': 'DISABLED', 'get-server-public-key': '1' };
   if (namesHost) return { 'ssl-mode': 'VERIFY_IDENTITY', ...files };
   return { 'ssl-mode': caFile === '' ? 'REQUIRED' : 'VERIFY_CA', ...files };
-}
-
-async function readPem(path: string, role: string): Promise<Buffer | undefined> {
-  if (path === '') return undefined;
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new BackupError('invalid-config', `The ${role} ${path} cannot be read: ${why}`, { cause });
-  }
-}
-
-/** The authorities that the system trusts. */
-async function systemAuthorities(): Promise<string> {
-  for (const path of BUNDLES) {
-    const isThere = await access(path).then(
-      () => true,
-      () => false,
-    );
-    if (isThere) return path;
-  }
-  throw new BackupError(
-    'invalid-config',
-    'No authorities are known on this machine: set the CA file of the server, or install ca-certificates',
-  );
 }
