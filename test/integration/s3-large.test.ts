@@ -7,7 +7,7 @@ const never = new AbortController().signal;
 /** Beyond 4 GiB, where a 32-bit position would wrap around. */
 const BLOCKS = 4200;
 /** How far memory may grow, in bytes: the parts of the settings, and what a collection leaves. */
-const MEMORY_BYTES = 256 * BLOCK_BYTES;
+const MEMORY_BYTES = 384 * BLOCK_BYTES;
 
 describe('a large object for S3', () => {
   let server: ScriptedS3;
