@@ -108,6 +108,12 @@ describe('tools of databases as child processes', () => {
       }
     });
 
+    it('waits for ever when it may be silent for ever', async () => {
+      const dump = startToolDump(script('sleep 0.3; echo last'), NEVER, undefined, Number.POSITIVE_INFINITY);
+      assert.equal(await drain(dump.stream), 5);
+      await dump.ended;
+    });
+
     it('does not blame a tool for the silence of a reader that does not ask', async () => {
       const dump = startToolDump(script('head -c 8000000 /dev/zero'), NEVER, undefined, 2_000);
       let bytes = 0;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { BackupError } from '../../lib/errors.ts';
-import { toolWarnings } from '../../lib/sources/postgres/dump.ts';
+import { silenceOf, toolWarnings } from '../../lib/sources/postgres/dump.ts';
 import { postgresFailure, toolFailure } from '../../lib/sources/postgres/failures.ts';
 import { conninfo, libpqEnvironment } from '../../lib/sources/postgres/libpq.ts';
 import { postgresServer } from '../../lib/sources/postgres/options.ts';
@@ -117,6 +117,20 @@ describe('what went wrong with PostgreSQL', () => {
     );
     assert.equal(failed('canceling statement due to user request').code, 'stalled');
     assert.equal(failed('out of luck').code, 'incomplete');
+  });
+});
+
+describe('the silence of pg_dump', () => {
+  const HOUR = 60 * 60_000;
+
+  it('may last as long as it may wait for a lock, and an hour', () => {
+    assert.equal(silenceOf({ format: 'custom', lockTimeout: 60 }), HOUR + 60_000);
+    assert.equal(silenceOf({ format: 'plain', lockTimeout: 86_400 }), 25 * HOUR);
+    assert.equal(silenceOf({ format: 'custom', lockTimeout: 0 }), Number.POSITIVE_INFINITY);
+  });
+
+  it('may last while it reads a large table for a tar archive', () => {
+    assert.ok(silenceOf({ format: 'tar', lockTimeout: 60 }) > 7 * 24 * HOUR);
   });
 });
 

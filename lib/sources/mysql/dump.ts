@@ -1,6 +1,7 @@
 import { BackupError, toBackupError } from '../../errors.ts';
 import type { Dump, DumpProof } from '../driver.ts';
 import { withLargeOutput } from '../tool/large-output.ts';
+import { silenceWithLocks } from '../tool/silence.ts';
 import { startToolDump, type ToolDump } from '../tool/tool-dump.ts';
 import { connectMysql, type MysqlSession } from './connect.ts';
 import { abilitiesOf, dumpArguments, keepsHistoryFrom } from './dump-command.ts';
@@ -109,7 +110,9 @@ async function start(order: Order): Promise<Dump> {
     classify: (failure: BackupError) => withName(toolFailure(failure), database),
   };
   const text = new DumpText();
-  const dump = startToolDump(await withLargeOutput(command, signal), signal, (chunk) => text.take(chunk));
+  const inspect = (chunk: Buffer) => text.take(chunk);
+  const silence = silenceWithLocks(source.lockTimeout);
+  const dump = startToolDump(await withLargeOutput(command, signal), signal, inspect, silence);
   const watch = abilities.initCommand ? undefined : watchLocks(order, dump);
   const proof = prove(order, dump, text, async () => {
     watch?.close();

@@ -3,6 +3,7 @@ import { toBackupError } from '../../errors.ts';
 import type { Dump, DumpProof } from '../driver.ts';
 import { type Reached, reach } from '../server/reach.ts';
 import { withLargeOutput } from '../tool/large-output.ts';
+import { SILENCE_MS, silenceWithLocks } from '../tool/silence.ts';
 import { startToolDump, type ToolDump } from '../tool/tool-dump.ts';
 import type { ToolCommand } from '../tool/tool-process.ts';
 import { connectThrough, type PostgresSession } from './connect.ts';
@@ -14,6 +15,9 @@ import type { PostgresServer, PostgresSource } from './options.ts';
 import { watchStatements } from './statement-watch.ts';
 import { findPostgresTool, type PostgresTool } from './tools.ts';
 
+/** pg_dump reads the whole of a table before it writes any of it to a tar archive: so long it may take, in ms. */
+const TAR_SILENCE_MS = 7 * 24 * 60 * 60_000;
+
 /** What one run of a dump tool shall do. */
 interface DumpOrder {
   readonly tool: 'pg_dump' | 'pg_dumpall';
@@ -24,6 +28,8 @@ interface DumpOrder {
   readonly format: string;
   readonly extension: string;
   readonly statementTimeout: number;
+  /** In ms. */
+  readonly silence: number;
   readonly warnings: readonly string[];
 }
 
@@ -46,8 +52,14 @@ export async function dumpDatabase(
     args: [...args, ...lock],
     reader: reader(source.countRows),
     statementTimeout: source.statementTimeout,
+    silence: silenceOf(source),
     warnings: [],
   }));
+}
+
+/** How long pg_dump may write nothing, in ms. */
+export function silenceOf({ format, lockTimeout }: Pick<PostgresSource, 'format' | 'lockTimeout'>): number {
+  return silenceWithLocks(lockTimeout, format === 'tar' ? TAR_SILENCE_MS : SILENCE_MS);
 }
 
 /**
@@ -70,6 +82,7 @@ export async function dumpGlobals(
       format: 'pg-globals',
       extension: '.sql',
       statementTimeout: source.statementTimeout,
+      silence: SILENCE_MS,
       warnings: passwords ? [] : [NO_PASSWORDS],
     };
   });
@@ -93,7 +106,8 @@ async function startDump(
     const name = `dbackup-${randomBytes(6).toString('hex')}`;
     const command = await commandOf(order, tool, reached, server, name);
     const watched = await watch(session, name, order.statementTimeout);
-    const dump = startToolDump(command, reached.signal, (chunk) => order.reader.take(chunk));
+    const inspect = (chunk: Buffer) => order.reader.take(chunk);
+    const dump = startToolDump(command, reached.signal, inspect, order.silence);
     const proof = prove(dump, order, tool, async () => {
       await watched();
       await reached.close();
