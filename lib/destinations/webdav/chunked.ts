@@ -1,16 +1,28 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
+import { settled } from '../../abort.ts';
 import { BackupError } from '../../errors.ts';
 import type { BlockSource } from './block-source.ts';
 import type { WebdavClient } from './client.ts';
+import { statusOf, webdavFailure } from './failures.ts';
 import { chunkBytes } from './options.ts';
 import { putBlock } from './put.ts';
-import { makeFolder } from './resources.ts';
+import { listUrl, look, makeFolder } from './resources.ts';
 
 /** Names of chunks are numbers up to this one. */
 const MOST_CHUNKS = 10_000;
 /** Assembling can take the server minutes for each hundred GB. */
 const ASSEMBLY_MS = 30 * 60_000;
-const CLEAN_UP_MS = 60_000;
+/** How often the server is told to assemble, and the pause before the first repetition in ms; it doubles. */
+const ASSEMBLY_ATTEMPTS = 8;
+const ASSEMBLY_PAUSE_MS = 500;
+/** How long a failed upload waits for its removal, and how long that may go on, in ms. */
+const CLEAN_UP_MS = 1000;
+const LATE_CLEAN_UP_MS = 60_000;
+const OURS = /^dbackup-[0-9a-f-]{36}$/;
+
+/** Uploads of this process: a sweep leaves them alone, whatever their age. */
+const active = new Set<string>();
 
 /** Where a Nextcloud or ownCloud takes chunks, told from the URL of the user's files; undefined for others. */
 export function uploadsUrl(base: URL): URL | undefined {
@@ -33,11 +45,13 @@ export async function uploadChunks(
 ): Promise<number | undefined> {
   // The server wants to know the folder of the target when the first chunk comes.
   await makeFolder(client, target.slice(0, -1), signal);
-  const folder = new URL(`dbackup-${randomUUID()}/`, uploads);
+  const name = `dbackup-${randomUUID()}`;
+  const folder = new URL(`${name}/`, uploads);
   const headers = { Destination: client.url(target).href };
-  const made = await client.status({ method: 'MKCOL', url: folder, headers, signal }, 201, 404, 405, 501);
-  if (made !== 201) return undefined;
+  active.add(name);
   try {
+    const made = await client.status({ method: 'MKCOL', url: folder, headers, signal }, 201, 404, 405, 501);
+    if (made !== 201) return undefined;
     let bytes = 0;
     let chunk = first;
     for (let number = 1; chunk.length > 0; number += 1) {
@@ -47,18 +61,67 @@ export async function uploadChunks(
       bytes += chunk.length;
       chunk = await source.take(chunkBytes(client.options, number + 1));
     }
-    const assembled = { ...headers, 'OC-Total-Length': String(bytes), Overwrite: 'F' };
-    const move = { method: 'MOVE', url: new URL('.file', folder), headers: assembled, signal };
-    await client.status({ ...move, patienceMs: ASSEMBLY_MS }, 201, 204);
+    await assemble(client, folder, { target, bytes, signal });
     return bytes;
   } catch (error) {
-    // The server also forgets it by itself after a day.
-    const cleanUp = AbortSignal.timeout(CLEAN_UP_MS);
-    client
-      .status({ method: 'DELETE', url: folder, signal: cleanUp }, 200, 202, 204, 404)
-      .catch(() => undefined);
+    await settled(removeUpload(client, folder), CLEAN_UP_MS);
     throw error;
+  } finally {
+    active.delete(name);
   }
+}
+
+/** Removes uploads that dead processes have left, if older than that. @returns their names */
+export async function sweepUploads(
+  client: WebdavClient,
+  uploads: URL,
+  olderThan: Date,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const swept: string[] = [];
+  for (const { name, modified } of (await listUrl(client, uploads, signal)) ?? []) {
+    if (!OURS.test(name) || active.has(name) || modified >= olderThan) continue;
+    const url = new URL(`${name}/`, uploads);
+    await client.status({ method: 'DELETE', url, signal }, 200, 202, 204, 404);
+    swept.push(name);
+  }
+  return swept;
+}
+
+/**
+ * Has the chunks made into a file. A proxy can give up on the server before it is done, which goes on all the
+ * same: then the file shows what became of it, and "locked" that it is still at work.
+ */
+async function assemble(
+  client: WebdavClient,
+  folder: URL,
+  { target, bytes, signal }: { target: readonly string[]; bytes: number; signal: AbortSignal },
+): Promise<void> {
+  const headers = {
+    Destination: client.url(target).href,
+    'OC-Total-Length': String(bytes),
+    Overwrite: 'F',
+  };
+  const request = { method: 'MOVE', url: new URL('.file', folder), headers, signal, patienceMs: ASSEMBLY_MS };
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await client.status(request, 201, 204);
+      return;
+    } catch (error) {
+      const { transient } = webdavFailure(error, 'assemble');
+      const isRepeated = attempt > 1 && (statusOf(error) === 404 || statusOf(error) === 412);
+      if (signal.aborted || !(transient || isRepeated)) throw error;
+      if ((await look(client, target, signal).catch(() => undefined))?.bytes === bytes) return;
+      if (isRepeated || attempt === ASSEMBLY_ATTEMPTS) throw error;
+      await wait(ASSEMBLY_PAUSE_MS * 2 ** (attempt - 1), undefined, { signal });
+    }
+  }
+}
+
+/** Best effort: the server also forgets it by itself after a day. */
+async function removeUpload(client: WebdavClient, folder: URL): Promise<void> {
+  const signal = AbortSignal.timeout(LATE_CLEAN_UP_MS);
+  await client.status({ method: 'DELETE', url: folder, signal }, 200, 202, 204, 404).catch(() => undefined);
 }
 
 function tooLarge(bytes: number): BackupError {

@@ -43,8 +43,11 @@ export class DigestAuth {
     return true;
   }
 
-  /** The Authorization header; undefined before the first challenge. */
-  header(method: string, path: string): string | undefined {
+  /**
+   * The Authorization header; undefined before the first challenge.
+   * @param cnonce what we add to the server's nonce, never the same twice
+   */
+  header(method: string, path: string, cnonce = randomBytes(16).toString('hex')): string | undefined {
     const challenge = this.#challenge;
     if (challenge === undefined) return undefined;
     this.#count += 1;
@@ -53,7 +56,6 @@ export class DigestAuth {
       createHash(HASHES[algorithm.toLowerCase()] as string)
         .update(text)
         .digest('hex');
-    const cnonce = randomBytes(16).toString('hex');
     const nc = this.#count.toString(16).padStart(8, '0');
     const base = hash(`${this.#user}:${realm}:${this.#password}`);
     const a1 = algorithm.toLowerCase().endsWith('-sess') ? hash(`${base}:${nonce}:${cnonce}`) : base;

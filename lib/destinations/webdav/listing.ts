@@ -2,6 +2,7 @@ import { BackupError, throwIfAborted } from '../../errors.ts';
 import type { ObjectInfo } from '../driver.ts';
 import { isActive, isTemporaryName } from '../local/names.ts';
 import { isObjectName, splitFolderPath, splitObjectPath } from '../path.ts';
+import { sweepUploads, uploadsUrl } from './chunked.ts';
 import { pruneFolders } from './folders-in-use.ts';
 import { type Entry, listFolder, look, removeFile, removeIfEmpty } from './resources.ts';
 import type { WebdavStorage } from './storage.ts';
@@ -69,7 +70,13 @@ export async function sweepTemporaries(
     const { name, modified } = found.entry;
     if (isTemporaryName(name) && !isActive(name) && modified < olderThan) stale.push(found);
   }
-  const swept: string[] = [];
+  const uploads = uploadsUrl(storage.client.base);
+  const swept =
+    uploads === undefined
+      ? []
+      : await storage.try('list unfinished uploads', signal, () =>
+          sweepUploads(storage.client, uploads, olderThan, signal),
+        );
   for (const { names, entry } of stale) {
     const path = [...names, entry.name];
     await storage.try(`remove ${path.join('/')}`, signal, async () => {

@@ -30,10 +30,11 @@ export async function look(
   names: readonly string[],
   signal: AbortSignal,
 ): Promise<Entry | undefined> {
-  const found = await propfind(client, names, { depth: 0, body: BODY, signal });
+  const url = client.url(names);
+  const found = await propfind(client, url, { depth: 0, body: BODY, signal });
   if (found === undefined) return undefined;
-  const self = found.find(({ href }) => namesBelow(client, href, names).length === 0);
-  if (self === undefined) throw unclear(names, 'it lists something else');
+  const self = found.find(({ href }) => namesBelow(url, href).length === 0);
+  if (self === undefined) throw unclear(url, 'it lists something else');
   return entryOf(names.at(-1) ?? '', self);
 }
 
@@ -46,30 +47,33 @@ export async function listFolder(
   names: readonly string[],
   signal: AbortSignal,
 ): Promise<Entry[] | undefined> {
-  const found = await propfind(client, names, { depth: 1, body: BODY, signal });
+  return await listUrl(client, client.url(names, { folder: true }), signal);
+}
+
+/** The same for any folder of the server. */
+export async function listUrl(
+  client: WebdavClient,
+  url: URL,
+  signal: AbortSignal,
+): Promise<Entry[] | undefined> {
+  const found = await propfind(client, url, { depth: 1, body: BODY, signal });
   if (found === undefined) return undefined;
   const entries: Entry[] = [];
   let hasSelf = false;
   for (const resource of found) {
-    const below = namesBelow(client, resource.href, names);
-    if (below.length > 1)
-      throw unclear(names, `it lists ${resource.href}, which does not lie directly in it`);
-    const [name] = below;
+    const [name, ...deeper] = namesBelow(url, resource.href);
+    if (deeper.length > 0) throw unclear(url, `it lists ${resource.href}, which does not lie directly in it`);
     if (name !== undefined) entries.push(entryOf(name, resource));
     else if (resource.isCollection) hasSelf = true;
-    else
-      throw new BackupError(
-        'invalid-config',
-        `${names.join('/') || 'The storage'} is a file on the WebDAV server, not a folder`,
-      );
+    else throw new BackupError('invalid-config', `${url.href} is a file on the WebDAV server, not a folder`);
   }
-  if (!hasSelf) throw unclear(names, 'the folder itself is missing in its list');
+  if (!hasSelf) throw unclear(url, 'the folder itself is missing in its list');
   return entries;
 }
 
 /** Bytes that may still be stored in the storage's folder (RFC 4331); undefined when the server does not tell. */
 export async function quotaAvailable(client: WebdavClient, signal: AbortSignal): Promise<number | undefined> {
-  const found = await propfind(client, [], { depth: 0, body: QUOTA_BODY, signal });
+  const found = await propfind(client, client.base, { depth: 0, body: QUOTA_BODY, signal });
   const text = found?.[0]?.properties.get('quota-available-bytes');
   // Nextcloud says -3 for "unlimited" and -2 for "unknown".
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
@@ -207,10 +211,9 @@ async function putBack(
 
 async function propfind(
   client: WebdavClient,
-  names: readonly string[],
+  url: URL,
   { depth, body, signal }: { depth: 0 | 1; body: Buffer; signal: AbortSignal },
 ): Promise<DavResource[] | undefined> {
-  const url = client.url(names, { folder: depth === 1 });
   const headers = { Depth: String(depth), 'Content-Type': 'application/xml; charset=utf-8' };
   const reply = await client.send({ method: 'PROPFIND', url, headers, body, signal }, 207, 404);
   if (reply.statusCode === 404) {
@@ -227,12 +230,12 @@ async function propfind(
   }
 }
 
-/** The names of a listed resource below those of a folder. Only its path counts: proxies change host and scheme. */
-function namesBelow(client: WebdavClient, href: string, names: readonly string[]): string[] {
-  const listed = segmentsOf(href, client.base);
-  const above = [...segmentsOf(client.base.href, client.base), ...names];
+/** The names of a listed resource below those of a URL. Only its path counts: proxies change host and scheme. */
+function namesBelow(url: URL, href: string): string[] {
+  const listed = segmentsOf(href, url);
+  const above = segmentsOf(url.href, url);
   if (above.every((segment, index) => listed[index] === segment)) return listed.slice(above.length);
-  throw unclear(names, `it lists ${href}, which does not lie in it`);
+  throw unclear(url, `it lists ${href}, which does not lie in it`);
 }
 
 function segmentsOf(href: string, base: URL): string[] {
@@ -258,9 +261,6 @@ function entryOf(name: string, { href, isCollection, properties }: DavResource):
   return { name, type: 'file', bytes: Number(size), modified, etag };
 }
 
-function unclear(names: readonly string[], why: string): BackupError {
-  return new BackupError(
-    'corrupt',
-    `The WebDAV server does not tell what is in ${names.join('/') || 'the storage'}: ${why}`,
-  );
+function unclear(url: URL, why: string): BackupError {
+  return new BackupError('corrupt', `The WebDAV server does not tell what is in ${url.href}: ${why}`);
 }
