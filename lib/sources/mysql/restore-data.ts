@@ -2,6 +2,7 @@ import { BackupError, toBackupError } from '../../errors.ts';
 import type { ServerRestoreOptions } from '../server/restore-options.ts';
 import { listObjects } from './database-objects.ts';
 import { type DefinitionSession, quoteName } from './definition-session.ts';
+import { requireReferences } from './references.ts';
 import { keptName } from './restore-names.ts';
 
 /** What filling tables came to. */
@@ -55,6 +56,7 @@ export async function fillTables(
       await copyRows(session, restored, database, table);
       rows += await countRows(session, database, table);
     }
+    await requireReferences(session, database, tables);
     await session.run('COMMIT');
     return { safetyCopy, rows };
   } catch (error) {
