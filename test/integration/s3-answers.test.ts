@@ -124,6 +124,28 @@ describe('S3 answers', () => {
       }
     });
 
+    for (const [status, code, message] of [
+      [404, 'invalid-config', /does not answer as S3 does: correct the endpoint/],
+      [400, 'invalid-config', /does not answer as S3 does/],
+      [403, 'invalid-config', /does not answer as S3 does/],
+      [502, 'unavailable', /has a problem: it does not say why/],
+    ] as const) {
+      it(`say so: ${status}`, async () => {
+        const body = '<html><body>nginx<br></body></html>';
+        const driver = await open(() => ({ status, headers: { 'content-type': 'text/html' }, body }));
+        for (const work of [
+          () => drain(driver.list('', never)),
+          () => driver.stat('a', never),
+          () => put(driver, 'a', noise(1000), true),
+        ]) {
+          const error = await failureOf(work());
+          assert.equal(error.code, code, error.message);
+          assert.match(error.message, message);
+          assert.ok(!/aws-sdk|Deserialization/.test(error.message), error.message);
+        }
+      });
+    }
+
     it('are no listing that ends early', async () => {
       const page = `<ListBucketResult><Name>backups</Name><IsTruncated>true</IsTruncated><NextContinuationToken>same</NextContinuationToken><Contents><Key>jobs/a</Key><Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents></ListBucketResult>`;
       const driver = await open(() => ({ body: page }));

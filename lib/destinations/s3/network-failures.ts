@@ -1,4 +1,4 @@
-import type { Meaning } from './failures.ts';
+import type { Meaning } from './meanings.ts';
 
 /** The host is there but does not serve, or the connection ended: worth another try. */
 const PASSING: Readonly<Record<string, string>> = {
