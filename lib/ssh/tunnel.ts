@@ -40,14 +40,15 @@ export async function openTunnel(
   timeoutMs?: number,
 ): Promise<Tunnel> {
   const connection = await connectSsh(ssh, signal, timeoutMs);
+  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
   try {
     const first = await orAbort(connection.forward(target.host, target.port), signal);
-    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     throwIfAborted(signal);
     return new ListeningTunnel(connection, target, first, server, signal);
   } catch (error) {
+    server.close();
     await connection.close();
     throw toBackupError(error);
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, Server, type Socket } from 'node:net';
 import { reach } from '../../lib/sources/server/reach.ts';
 import type { SshOptions } from '../../lib/ssh/options.ts';
 import { openTunnel, type Tunnel } from '../../lib/ssh/tunnel.ts';
@@ -333,6 +333,24 @@ describe('SSH tunnel to a database server', function () {
       controller.abort(new Error('enough'));
       await until(() => target.connections === 0 && sshd.sessions().length === 0, 30_000);
       await tunnel.close();
+    });
+
+    it('when the work is aborted while its port opens', async () => {
+      const work = new AbortController();
+      const { listen } = Server.prototype;
+      Server.prototype.listen = function (this: Server, ...args: unknown[]) {
+        work.abort();
+        return Reflect.apply(listen, this, args);
+      } as typeof listen;
+      const listening = () =>
+        process.getActiveResourcesInfo().filter((name) => name === 'TCPServerWrap').length;
+      const before = listening();
+      try {
+        await assert.rejects(openTunnel(key, target, work.signal), { code: 'aborted' });
+      } finally {
+        Server.prototype.listen = listen;
+      }
+      await until(() => listening() === before, 10_000);
     });
 
     it('when the work is aborted while it opens', async () => {
