@@ -55,6 +55,7 @@ async function* bytesOf(
   let failures = 0;
   while (position < end) {
     try {
+      if (failures > 0) await requireSame(storage, object, signal);
       for await (const chunk of piece(storage, names, object, { start: position, end }, signal)) {
         position += chunk.length;
         failures = 0;
@@ -65,7 +66,6 @@ async function* bytesOf(
       throwIfAborted(signal);
       failures += 1;
       if (!toBackupError(error).transient || failures === ATTEMPTS) throw error;
-      await requireSame(storage, object, signal);
     }
   }
 }

@@ -120,9 +120,8 @@ export class WebdavClient {
     try {
       return await this.#exchange(first, request);
     } catch (error) {
-      // The server had closed the kept connection already: nothing was done.
-      if (!first.reusedSocket || !repeatable || request.signal.aborted || error instanceof BackupError)
-        throw error;
+      // The kept connection was dead already, closed by the server or forgotten by a router: a new one tells.
+      if (!first.reusedSocket || !repeatable || request.signal.aborted) throw error;
       return await this.#exchange(this.#create(request.method, request.url, headers, fresh), request);
     }
   }

@@ -55,6 +55,7 @@ async function* bytesOf(
   let failures = 0;
   while (position < end) {
     try {
+      if (failures > 0) await requireSame(place, object, signal);
       for await (const chunk of piece(place, object, { start: position, end }, signal)) {
         position += chunk.length;
         failures = 0;
@@ -66,7 +67,6 @@ async function* bytesOf(
       const error = toBackupError(place.storage.failure(thrown, `read ${place.path}`));
       failures += 1;
       if (!error.transient || failures === ATTEMPTS) throw error;
-      await requireSame(place, object, signal);
     }
   }
 }
