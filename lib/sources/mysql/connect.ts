@@ -210,6 +210,8 @@ async function firstAnswer(connection: Connection): Promise<Answer> {
   const flavour = /mariadb/i.test(text ?? '') ? 'mariadb' : 'mysql';
   const limit = flavour === 'mariadb' ? 'max_statement_time' : 'max_execution_time';
   await connection.query("SET NAMES utf8mb4, SESSION sql_mode = '', SESSION sql_quote_show_create = 1");
+  // It is silent while a dump goes on; a server may end such sessions after seconds.
+  await connection.query('SET SESSION wait_timeout = 604800');
   await connection.query(`SET SESSION ${limit} = 0`).catch(ignoreUnknown);
   // A MariaDB that wants to be taken for an old MySQL says `5.5.5-10.11.19-MariaDB`.
   const version = /^(?:5\.5\.5-)?(\d+(?:\.\d+)*)/.exec(text ?? '')?.[1] ?? '0';

@@ -24,9 +24,7 @@ export class DefinitionSession {
   ): Promise<DefinitionSession> {
     const session = new DefinitionSession(await connectMysql(server, undefined, signal, 'bytes'));
     try {
-      await session.run(
-        `SET SESSION lock_wait_timeout = ${lockWaitSeconds}, SESSION foreign_key_checks = 0, SESSION wait_timeout = 604800`,
-      );
+      await session.run(`SET SESSION lock_wait_timeout = ${lockWaitSeconds}, SESSION foreign_key_checks = 0`);
     } catch (error) {
       await session.close();
       throw error;
