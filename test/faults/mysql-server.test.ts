@@ -10,6 +10,7 @@ import { TestProxy } from '../servers/proxy.ts';
 import { filesBelow, runEngine } from '../support/engine-run.ts';
 import { FaultyRuns, observed } from '../support/mysql-faults.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
+import { until } from '../support/until.ts';
 
 describe('a MariaDB dump whose server goes wrong', function () {
   this.timeout(180_000);
@@ -64,25 +65,65 @@ describe('a MariaDB dump whose server goes wrong', function () {
     );
   });
 
-  for (const action of ['cut', 'reset'] as const) {
-    it(`because the connection is ${action}`, async () => {
+  for (const [action, tls] of [
+    ['cut', 'off'],
+    ['reset', 'off'],
+    ['cut', 'require'],
+    ['reset', 'require'],
+  ] as const) {
+    it(`because the connection with TLS ${tls} is ${action}`, async () => {
       const proxy = await TestProxy.start(server.settings);
       try {
-        // Without TLS, so that it is not the encryption that notices.
-        const source = sourceOf({ port: proxy.port, tls: 'off' });
-        const watched = observed(source, (_, bytes) => {
+        const watched = observed(sourceOf({ port: proxy.port, tls }), (_, bytes) => {
           if (bytes > 0 && bytes < 2_000_000) proxy[action]();
         });
-        await runs.requireFailure(
+        const error = await runs.requireFailure(
           watched,
           'unavailable',
-          /mariadb-dump of shop failed with exit code \d: .*(2013|2006|2055)/,
+          /mariadb-dump of shop failed with exit code \d: .*(2013|2006|2055|2026)/,
         );
+        assert.equal(error?.transient, true, error?.message);
       } finally {
         await proxy.close();
       }
     });
   }
+
+  it('because its destination takes nothing for longer than the server waits', async () => {
+    await server.query('SET GLOBAL net_write_timeout = 1');
+    try {
+      let first = true;
+      const slow = observed(sourceOf(), async (_, bytes) => {
+        if (!first || bytes === 0) return;
+        first = false;
+        await until(async () => (await sessionsOf('shop')) === 0, 60_000);
+      });
+      const error = await runs.requireFailure(slow, 'unavailable', /net_write_timeout of the server/);
+      assert.equal(error?.transient, true);
+    } finally {
+      await server.query('SET GLOBAL net_write_timeout = 60');
+    }
+  });
+
+  /** How many sessions read a table of a database. */
+  async function sessionsOf(database: string): Promise<number> {
+    const rows = await server.query(
+      `SELECT 1 FROM information_schema.PROCESSLIST WHERE DB = '${database}' AND INFO LIKE 'SELECT %'`,
+    );
+    return rows.length;
+  }
+
+  it('because of its tool, however soon the server ends sessions that are silent', async () => {
+    await server.query('SET GLOBAL wait_timeout = 1');
+    try {
+      const before = Date.now();
+      const toolsFolder = await runs.tools('sleep 3; exit 7');
+      await runs.requireFailure(sourceOf({ toolsFolder }), 'incomplete', /failed with exit code 7$/);
+      assert.ok(Date.now() - before > 2_500);
+    } finally {
+      await server.query('SET GLOBAL wait_timeout = 28800');
+    }
+  });
 
   it('because the password is wrong', async () => {
     await runs.requireFailure(

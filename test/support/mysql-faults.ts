@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EngineOptions } from '../../lib/engine/backup-engine.ts';
-import type { ErrorCode } from '../../lib/errors.ts';
+import type { BackupError, ErrorCode } from '../../lib/errors.ts';
 import type { RunResult } from '../../lib/runs/outcome.ts';
 import type { DatabaseInfo, Dump, SourceDriver } from '../../lib/sources/driver.ts';
 import { ownTemporaryFolder, sessionsLeft } from '../fixtures/mysql-source-fixture.ts';
@@ -53,8 +53,15 @@ export class FaultyRuns {
     }
   }
 
-  /** Runs a backup that must fail for this reason, and leave nothing. */
-  async requireFailure(source: SourceDriver, code: ErrorCode, message: RegExp): Promise<void> {
+  /**
+   * Runs a backup that must fail for this reason, and leave nothing.
+   * @returns the first error
+   */
+  async requireFailure(
+    source: SourceDriver,
+    code: ErrorCode,
+    message: RegExp,
+  ): Promise<BackupError | undefined> {
     const { result, files } = await this.run(source);
     assert.equal(result.state, 'failed');
     for (const { database, error } of result.artifacts) {
@@ -63,6 +70,7 @@ export class FaultyRuns {
     }
     assert.ok(result.artifacts.length > 0);
     assert.deepEqual(files, []);
+    return result.artifacts[0]?.error;
   }
 
   /** A folder with a script in the place of the dump tool; `$REAL` is the real one. */

@@ -128,6 +128,8 @@ describe('the tools of MySQL and MariaDB', () => {
     assert.equal(failure('Got error: 1045: denied').code, 'permission');
     assert.equal(failure('Error 2013: Lost connection').transient, true);
     assert.equal(failure('View is invalid (1356)').code, 'incomplete');
+    assert.equal(failure('error: 2026: TLS/SSL error: self-signed certificate').transient, false);
+    assert.equal(failure('Error 2026: TLS/SSL error: unexpected eof while reading').transient, true);
   });
 });
 

@@ -74,12 +74,25 @@ export function numberIn(text: string): number | undefined {
   return found === null ? undefined : Number(found[1] ?? found[2]);
 }
 
+/** How TLS says that a connection has ended: with the number of a handshake that failed. */
+const BROKEN_TLS =
+  /connection (?:reset|closed|timed out)|broken pipe|unexpected eof|eof (?:was )?observed|success/i;
+
+const SLOW_READER =
+  ' (should a destination have taken nothing for longer than net_write_timeout of the server, raise that)';
+
 /** The failure of a tool, under the class that the server's own error number gives it. */
 export function toolFailure(failure: BackupError): BackupError {
-  const number = numberIn(failure.message);
+  const { message } = failure;
+  const number = numberIn(message);
   const cause = number === undefined ? undefined : causeOfNumber(number);
   if (cause === undefined) return failure;
-  return new BackupError(cause.code, failure.message, { transient: cause.transient, cause: failure });
+  const isBroken = number === 2026 && BROKEN_TLS.test(message);
+  const isLate = (isBroken || number === 2013) && message.includes('when dumping table');
+  return new BackupError(cause.code, `${message}${isLate ? SLOW_READER : ''}`, {
+    transient: cause.transient || isBroken,
+    cause: failure,
+  });
 }
 
 function causeOf(code: string | undefined, errno: number | undefined): Cause {
