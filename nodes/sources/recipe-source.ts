@@ -15,15 +15,14 @@ export interface SourcePart {
 }
 
 /**
- * How long a run may be held up by what can be told before it, in ms: a server that is not there must not
- * keep the other databases of a run waiting. The run itself then finds out what is wrong.
+ * How long a run may be held up by what can be told before it, in ms: it then finds out itself what is wrong.
  */
 const PREPARE_WITHIN_MS = 10_000;
 
 /**
  * What every source node does with a message: opens a run, or adds itself to the one that the message
  * belongs to. It sends on at once; the dump begins when every message of the run has found its place.
- * @throws BackupError when no dump could succeed: no run is opened then, and one that there is goes on without
+ * @throws BackupError when no dump could succeed: no run is opened then
  */
 export async function passSource(
   context: NodeContext<unknown>,
@@ -36,19 +35,16 @@ export async function passSource(
     return;
   }
   const recipe = readRecipe(message.backup);
-  // A driver that has nothing to prepare takes its place at once, in the turn in which the message came.
-  if (part.driver.prepare !== undefined) await prepare(part.driver, context.runtime.closing);
   // A committed backup is over: its message may well start the next one.
-  const next =
-    recipe === undefined || recipe.set !== undefined
-      ? openRun(context, part, message)
-      : joinRun(context, part, recipe);
+  const joins = recipe !== undefined && recipe.set === undefined;
+  // In a run that others have opened their databases are to be saved all the same: there this source fails alone.
+  if (!joins && part.driver.prepare !== undefined) await prepare(part.driver, context.runtime.closing);
+  const next = joins ? joinRun(context, part, recipe) : openRun(context, part, message);
   const outgoing = { ...message, backup: next };
   context.runtime.reports.remember(next.runId, context.id, { ...outgoing });
   deliver(outgoing);
 }
 
-/** The message is inside this node meanwhile, so that a run which it belongs to waits for it. */
 async function prepare(driver: SourceDriver, closing: AbortSignal): Promise<void> {
   const late = AbortSignal.timeout(PREPARE_WITHIN_MS);
   try {

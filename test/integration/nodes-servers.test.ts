@@ -174,12 +174,17 @@ for (const { kind, start, create, wide, wrongPassword } of ENGINES) {
       return [...wired, { ...serverNode(kind, settings), id: 'bad', name: 'The other server' }];
     };
 
-    it('leave another source of the run alone when there is no tool', async () => {
+    it('fail alone in the run of another source when there is no tool', async () => {
       const toolsFolder = mkdtempSync(join(folder, 'no-tools-'));
-      const running = await run(withSecond({ ...server.settings, toolsFolder }, ['zip', 'second']));
+      const running = await run(withSecond({ ...server.settings, toolsFolder }, ['second']));
       const [stored] = await running.records('Result', 1);
       await running.runtime.tracker.idle();
-      assert.equal(payloadOf<SetSummary>(stored).status, 'complete');
+      const { status, databases } = payloadOf<SetSummary>(stored);
+      assert.equal(status, 'partial');
+      assert.deepEqual(
+        databases.map((database) => database.status).sort(),
+        ['failed', 'ok'],
+      );
       assert.equal(errors().length, 1, errors().join('\n'));
       assert.ok(errors()[0]?.includes(toolsFolder), errors()[0]);
     });
