@@ -222,6 +222,24 @@ describe('connecting to PostgreSQL', () => {
     }
   });
 
+  it('has no limits that a database has for its users', async () => {
+    await open.query('CREATE DATABASE limited');
+    for (const limit of ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) {
+      await open.query(`ALTER DATABASE limited SET ${limit} = 1000`);
+    }
+    const session = await connectPostgres(open.settings, 'limited', running);
+    try {
+      await session.query('SELECT pg_sleep(1.5)');
+      const [row] = await session.query<{ idle: string; lock: string }>(
+        `SELECT current_setting('idle_in_transaction_session_timeout') AS idle, current_setting('lock_timeout') AS lock`,
+      );
+      assert.deepEqual(row, { idle: '0', lock: '0' });
+    } finally {
+      await session.close();
+      await open.query('DROP DATABASE limited');
+    }
+  });
+
   it('says that the connection is lost', async () => {
     const proxy = await TestProxy.start(open.settings);
     try {

@@ -19,7 +19,7 @@ export interface PostgresSession {
   /** `PostgreSQL server 127.0.0.1:5432`, for errors. */
   readonly subject: string;
   /**
-   * Runs one statement. Nothing is on the search path but `pg_catalog`.
+   * Runs one statement, which may take its time. Nothing is on the search path but `pg_catalog`.
    * @throws BackupError
    */
   query<Row extends object>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
@@ -179,10 +179,16 @@ function configOf(
   };
 }
 
-/** Who answered. Functions and operators that somebody put into a database must not be called by mistake. */
+/**
+ * Who answered. Functions and operators that somebody put into a database must not be called by mistake, and
+ * limits that a database or role has for its users are none for this work.
+ */
 async function firstAnswer(client: Client): Promise<Omit<About, 'subject'>> {
   const { rows } = await client.query<{ version: string; number: string }>(
     `SELECT pg_catalog.set_config('search_path', '', false),
+            pg_catalog.set_config('statement_timeout', '0', false),
+            pg_catalog.set_config('lock_timeout', '0', false),
+            pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false),
             pg_catalog.current_setting('server_version') AS version,
             pg_catalog.current_setting('server_version_num') AS number`,
   );
