@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { createMysqlSource } from '../../lib/sources/mysql/mysql-source.ts';
 import { createShop } from '../fixtures/mysql-shop.ts';
 import { Random } from '../fixtures/random.ts';
@@ -99,6 +101,21 @@ describe('a MariaDB dump whose tool goes wrong', function () {
       await runs.requireFailure(sourceOf(['shop'], await runs.tools(script)), 'incomplete', message);
     });
   }
+
+  it('leaves no password behind, even if we are killed while it writes', async () => {
+    let looked = false;
+    const source = observed(sourceOf(['shop']), async (_, bytes) => {
+      if (looked || bytes < MB) return;
+      looked = true;
+      const secret = async () =>
+        (await readdir(tmpdir())).filter((name) => name.startsWith('dbackup-mysql-'));
+      await until(async () => (await secret()).length === 0, 20_000);
+      assert.equal(runs.children().length, 1, 'the tool has ended already');
+    });
+    const { result } = await runs.run(source);
+    assert.equal(result.state, 'succeeded', String(result.artifacts[0]?.error));
+    assert.ok(looked);
+  });
 
   it('and the other databases are saved', async () => {
     const folder = await runs.tools('case "$*" in *tiny7) exit 9;; esac; exec "$REAL" "$@"');

@@ -110,7 +110,11 @@ async function start(order: Order): Promise<Dump> {
     classify: (failure: BackupError) => withName(toolFailure(failure), database),
   };
   const text = new DumpText();
-  const inspect = (chunk: Buffer) => text.take(chunk);
+  const inspect = (chunk: Buffer) => {
+    // It was read by then: should this process be killed in the hours that follow, no password is left behind.
+    if (text.bytes === 0) void optionFile.remove();
+    text.take(chunk);
+  };
   const silence = silenceWithLocks(source.lockTimeout);
   const dump = startToolDump(await withLargeOutput(command, signal), signal, inspect, silence);
   const watch = abilities.initCommand ? undefined : watchLocks(order, dump);
