@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { DestinationDriver } from '../../lib/destinations/driver.ts';
 import { createWebdavDestination } from '../../lib/destinations/webdav/webdav.ts';
+import { BackupError } from '../../lib/errors.ts';
 import { never, rejectsWith } from '../conformance/destination/fixture.ts';
 import { TestApache } from '../servers/apache.ts';
 import { TestNextcloud } from '../servers/nextcloud.ts';
@@ -138,6 +139,19 @@ describe('webdav: requests that fail', function () {
       await rejectsWith(listed(driver), code);
     }
     assert.equal(await listed(driver), 1);
+  });
+
+  it('says so when a removal fails, and removes at the second attempt', async () => {
+    for (const what of ['reset', 503, 403] as const) {
+      await put('job/a', Buffer.from('a'));
+      // The first request of a removal looks whether it is a folder.
+      const sprung = once(({ method }) => method === (what === 'reset' ? 'PROPFIND' : 'DELETE'), what);
+      const result = await driver.remove('job/a', never).catch((error: unknown) => error);
+      assert.ok(sprung());
+      if (what !== 'reset') assert.ok(result instanceof BackupError && result.transient === (what === 503));
+      await driver.remove('job/a', never);
+      assert.deepEqual(await readdir(folder), []);
+    }
   });
 
   describe('in chunks', () => {

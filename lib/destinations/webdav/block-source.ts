@@ -12,6 +12,8 @@ interface ChunkIterator {
 export class BlockSource {
   readonly #chunks: ChunkIterator;
   readonly #signal: AbortSignal;
+  /** A block was filled: the next one will be, too. */
+  #filled = false;
   /** What is left of a chunk that lay across the end of a block. */
   #left: Buffer | undefined;
 
@@ -22,7 +24,7 @@ export class BlockSource {
 
   /** The next `bytes` bytes; fewer only at the end of the stream, none behind it. */
   async take(bytes: number): Promise<Buffer> {
-    let block: Buffer = Buffer.allocUnsafeSlow(Math.min(bytes, FIRST_BYTES));
+    let block: Buffer = Buffer.allocUnsafeSlow(this.#filled ? bytes : Math.min(bytes, FIRST_BYTES));
     let filled = 0;
     while (filled < bytes) {
       const chunk = this.#left ?? (await this.#next());
@@ -36,6 +38,7 @@ export class BlockSource {
       if (!isLeft && this.#left === undefined) this.#chunks.release?.(chunk);
       this.#left = isLeft ? chunk.subarray(wanted) : undefined;
     }
+    this.#filled = filled === bytes;
     return block.subarray(0, filled);
   }
 
