@@ -11,8 +11,10 @@ import { replyCode } from './failures.ts';
 const MAX_IN_FLIGHT_BYTES = 4 * BLOCK_BYTES;
 /** How long a server may take, after the last byte, to write its caches through, in ms. */
 const FINAL_REPLY_MS = 10 * 60_000;
-/** How long the reply may take that explains why a data connection broke, or that ends a cancelled transfer. */
-const LAST_WORD_MS = 1000;
+/** How long the reply may take that explains why a data connection broke, in ms. */
+const LAST_WORD_MS = 2000;
+/** The same when the transfer is cancelled, which must not take long. */
+const FAREWELL_MS = 500;
 
 /** One command that moves bytes on a data connection, from its first reply (150) to its last (226). */
 export class Transfer {
@@ -137,7 +139,7 @@ export class Transfer {
    */
   async cancel(): Promise<void> {
     this.#socket.destroy();
-    await settled(this.#final, LAST_WORD_MS);
+    await settled(this.#final, this.#signal.aborted ? FAREWELL_MS : LAST_WORD_MS);
     if (!this.#finalCame) this.#connection.close();
   }
 

@@ -17,7 +17,7 @@ import { Transfer } from './transfer.ts';
 const ATTEMPTS = 20;
 const UNCLEAR_ATTEMPTS = 4;
 /** How long a failed write waits for a server that hangs before it reports, in ms. */
-const CLEAN_UP_MS = 1500;
+const CLEAN_UP_MS = 1300;
 
 /** See the port's `write`. */
 export async function writeObject(

@@ -17,7 +17,7 @@ const ASSEMBLY_MS = 30 * 60_000;
 const ASSEMBLY_ATTEMPTS = 8;
 const ASSEMBLY_PAUSE_MS = 500;
 /** How long a failed upload waits for its removal, and how long that may go on, in ms. */
-const CLEAN_UP_MS = 1000;
+const CLEAN_UP_MS = 500;
 const LATE_CLEAN_UP_MS = 60_000;
 const OURS = /^dbackup-[0-9a-f-]{36}$/;
 

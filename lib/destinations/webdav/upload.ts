@@ -8,8 +8,10 @@ import { refusal, type WebdavClient } from './client.ts';
 const MAX_IN_FLIGHT_BYTES = 4 * BLOCK_BYTES;
 /** How long a server may take, after the last byte, to write its caches through, in ms. */
 const FINAL_REPLY_MS = 10 * 60_000;
-/** How long the reply may take that explains why a connection broke, or that ends a cancelled upload. */
-const LAST_WORD_MS = 1000;
+/** How long the reply may take that explains why a connection broke, in ms. */
+const LAST_WORD_MS = 2000;
+/** The same when the upload is cancelled, which must not take long. */
+const FAREWELL_MS = 500;
 
 /** One PUT whose length is not known when it begins. */
 export class Upload {
@@ -84,7 +86,7 @@ export class Upload {
     const { aborted, reason } = this.#failing.signal;
     if (this.#signal.aborted) {
       // With all bytes on their way the server may still make a file of them: its answer comes before the clean-up.
-      if (this.#request.writableEnded) await settled(this.#reply, LAST_WORD_MS);
+      if (this.#request.writableEnded) await settled(this.#reply, FAREWELL_MS);
       this.#request.destroy();
       return abortError(this.#signal);
     }

@@ -16,7 +16,7 @@ import { look, quotaAvailable } from './resources.ts';
 import type { WebdavStorage } from './storage.ts';
 
 /** How long a failed write waits for a server that hangs before it reports, in ms. */
-const CLEAN_UP_MS = 1500;
+const CLEAN_UP_MS = 1000;
 
 /** See the port's `write`. */
 export async function writeObject(
