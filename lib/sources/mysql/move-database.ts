@@ -8,6 +8,7 @@ import {
   type FailedProgram,
   type Program,
   readPrograms,
+  withoutDatabase,
 } from './programs.ts';
 import { adoptSequences } from './sequence-defaults.ts';
 
@@ -54,7 +55,8 @@ export async function swapDatabases(session: DefinitionSession, swap: DatabaseSw
 
 async function takePlace(session: DefinitionSession, swap: DatabaseSwap, steps: Steps): Promise<string[]> {
   const { restored, target, aside, exists } = swap;
-  const wanted = chosen(await readPrograms(session, restored), swap.only);
+  const all = (await readPrograms(session, restored)).map((program) => withoutDatabase(program, restored));
+  const wanted = chosen(all, swap.only);
   const coming = (await listObjects(session, restored)).tables.filter((name) => isWanted(name, swap.only));
   const collation = await collationOf(session, restored);
   const old = exists ? await readOld(session, target) : undefined;

@@ -118,6 +118,28 @@ function withoutQualifiers(statement: string): string {
   return last.reduce((text, { start, end }) => text.slice(0, start) + text.slice(end), statement);
 }
 
+/**
+ * A view that names no database where it means its own. MariaDB names it in every view that calls a function
+ * which reads another database, as one does that names the database that was dumped.
+ */
+export function withoutDatabase(program: Program, database: string): Program {
+  if (program.kind !== 'view') return program;
+  const { statement } = program;
+  let text = '';
+  let done = 0;
+  let [last, before] = ['', ''];
+  let start = 0;
+  for (const token of tokensOf(statement, { backslashEscapes: true, ansiQuotes: false })) {
+    if (token.text === '.' && last === database && before !== '.') {
+      text += statement.slice(done, start);
+      done = token.end;
+    }
+    [last, before] = [token.kind === 'string' ? '' : token.text, last];
+    start = token.start;
+  }
+  return { ...program, statement: text + statement.slice(done) };
+}
+
 /** A program that could not be made, and why. */
 export interface FailedProgram {
   readonly program: Program;
