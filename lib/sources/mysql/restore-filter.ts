@@ -29,7 +29,7 @@ const HEAD_BYTES = 2048;
  * - `ALTER DATABASE` loses the name of the database that was dumped: the one that is restored is meant;
  * - tables are not locked: nobody else has them, and a table whose default uses a sequence could not be filled;
  * - the default of a column that takes numbers from a sequence loses that name too;
- * - triggers lose it too, before their own name and their table's;
+ * - triggers lose it too, before their own name and their table's, and a `;` that is too much at their end;
  * - rows that are not wanted are left out, as whole statements;
  * - definers are replaced when the rules say so.
  * It keeps what the dump creates, to be compared with what the server has in the end.
@@ -189,7 +189,8 @@ export class DumpFilter {
       this.#rules.replaceDefiners && meaning.definer !== undefined
         ? [{ ...meaning.definer, by: 'CURRENT_USER' }]
         : [];
-    return [...definer, ...meaning.qualifiers.map(nothing)];
+    const end = meaning.kind === 'trigger' ? strayEnd(text) : [];
+    return [...definer, ...[...meaning.qualifiers, ...end].map(nothing)];
   }
 
   #namesOriginal(text: string): boolean {
@@ -228,6 +229,15 @@ interface Replacement extends Range {
 
 function nothing(range: Range): Replacement {
   return { ...range, by: '' };
+}
+
+/**
+ * MySQL keeps the `;` behind a trigger that was made by one packet with other statements, and mysqldump writes
+ * it before the end of its version comment, which no server takes back.
+ */
+function strayEnd(text: string): Range[] {
+  const at = /^\/\*!\d+ CREATE\*\//.test(text) ? text.search(/;\s*\*\/\s*$/) : -1;
+  return at === -1 ? [] : [{ start: at, end: at + 1 }];
 }
 
 const ROWS = /^(?:INSERT|REPLACE)\s+(?:\w+\s+)*?INTO\s+`((?:[^`]|``)*)`/i;
