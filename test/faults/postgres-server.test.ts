@@ -143,7 +143,7 @@ describe('a PostgreSQL dump whose server goes wrong', function () {
     await server.query('CREATE DATABASE victim TEMPLATE bad');
     const run = await faults.run({
       source: { databases: ['victim', 'good'] },
-      bytesPerSecond: SLOW,
+      bytesPerSecond: SLOW / 3,
       meanwhile: async () => {
         await faults.dumping('victim');
         await server.query('DROP DATABASE victim WITH (FORCE)');
@@ -175,7 +175,7 @@ describe('a PostgreSQL dump whose server goes wrong', function () {
         await createShop(other.server, 'bad', { megabytes: 12, seed: 1 });
         const run = await other.run({
           source: { databases: ['bad'] },
-          bytesPerSecond: SLOW,
+          bytesPerSecond: SLOW / 3,
           meanwhile: async () => {
             await other.dumping('bad');
             await other.server[how]();

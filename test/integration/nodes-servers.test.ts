@@ -86,7 +86,7 @@ for (const { kind, start, create, wide, wrongPassword } of ENGINES) {
 
     async function run(flow: readonly FlowEntry[], settings = server.settings): Promise<NodesRuntime> {
       nodes = await startNodes([...flow, serverNode(kind, settings)], {
-        credentials: serverSecrets(settings),
+        credentials: serverSecrets(settings, ['server', 'bad']),
       });
       nodes.runtime.fire('go');
       return nodes;
@@ -167,7 +167,14 @@ for (const { kind, start, create, wide, wrongPassword } of ENGINES) {
         id: 'second',
         type: `dbackup-${kind}`,
         wires: ['zip'],
-        settings: { job: 'shop', server: 'bad', databases: ['crm'], exclude: [], schemaVersion: 1 },
+        settings: {
+          job: 'shop',
+          server: 'bad',
+          databases: ['crm'],
+          exclude: [],
+          [wide.setting]: false,
+          schemaVersion: 1,
+        },
       };
       const flow = serverFlow(kind, disk(), { source: { [wide.setting]: false }, more: [second] });
       const wired = flow.map((entry) => (entry.id === 'source' ? { ...entry, wires: [wires] } : entry));
@@ -181,10 +188,9 @@ for (const { kind, start, create, wide, wrongPassword } of ENGINES) {
       await running.runtime.tracker.idle();
       const { status, databases } = payloadOf<SetSummary>(stored);
       assert.equal(status, 'partial');
-      assert.deepEqual(
-        databases.map((database) => database.status).sort(),
-        ['failed', 'ok'],
-      );
+      const failed = databases.filter((database) => database.status === 'failed');
+      assert.equal(failed.length, 1);
+      assert.ok(databases.length > failed.length, 'the others are stored');
       assert.equal(errors().length, 1, errors().join('\n'));
       assert.ok(errors()[0]?.includes(toolsFolder), errors()[0]);
     });

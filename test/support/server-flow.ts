@@ -19,8 +19,8 @@ export function serverNode(kind: ServerKind, { password: _, ...settings }: Serve
 }
 
 /** What Node-RED keeps apart from the flow. */
-export function serverSecrets({ password = '' }: Pick<ServerSettings, 'password'>) {
-  return { plain: { server: { password } } };
+export function serverSecrets({ password = '' }: Pick<ServerSettings, 'password'>, ids = ['server']) {
+  return { plain: Object.fromEntries(ids.map((id) => [id, { password }])) };
 }
 
 /** An inject node, a source of that server and a local destination behind it; a Catch node for errors. */

@@ -31,6 +31,9 @@ export interface OpenedReply {
 
 type Reply = (message: WorkerReply) => void;
 
+/** What the dump reads: a connection that is garbage is closed, and its files with it. */
+const held: Connection[] = [];
+
 if (parentPort !== null) await serve(parentPort, workerData as SqliteRequest);
 
 async function serve(port: MessagePort, request: SqliteRequest): Promise<void> {
@@ -40,6 +43,8 @@ async function serve(port: MessagePort, request: SqliteRequest): Promise<void> {
   } catch (error) {
     const { code, message, transient } = failureOf(error, request);
     reply({ type: 'failed', code, message, transient });
+    // The process ends with that. Were this thread to end first, it would close files that the other one still reads.
+    await once(port, 'message');
   }
   port.close();
 }
@@ -93,6 +98,7 @@ async function dump(port: MessagePort, request: DumpRequest, reply: Reply): Prom
     warnings.push(`${request.file} could not be streamed from its own files, so a temporary copy was made`);
   }
   const connection = snapshot ? source.connection : await copyToSpool(source.connection, request);
+  held.push(connection);
   reply({
     type: 'opened',
     pages: pragmaNumber(connection, 'page_count'),
