@@ -183,6 +183,8 @@ function baseConfig({ folder, root, port, tls, auth }: Place): string[] {
     `<Directory ${root}>`,
     '  Dav On',
     '  AllowOverride None',
+    // Its default of 1 GiB is too small for backups.
+    '  LimitRequestBody 0',
     `  AuthType ${type}`,
     `  AuthName ${REALM}`,
     `  Auth${auth === 'basic' ? 'Basic' : 'Digest'}Provider file`,

@@ -33,7 +33,10 @@ const BY_STATUS: Readonly<Record<number, Meaning>> = {
   408: LATER,
   409: { code: 'not-found', advice: 'the folder above is missing' },
   412: { code: 'already-exists' },
-  413: { code: 'no-space', advice: 'the server does not take requests of that size: raise its limit' },
+  413: {
+    code: 'no-space',
+    advice: 'raise the limit of the server (LimitRequestBody of Apache, client_max_body_size of nginx)',
+  },
   423: { ...LATER, advice: 'somebody has locked it' },
   425: LATER,
   429: LATER,
