@@ -15,7 +15,10 @@ export function refuseSecrets(url: URL, variable: string): void {
     );
   }
   if (url.search !== '' || url.hash !== '') {
-    throw new BackupError('invalid-config', `The ${kind} URL holds ? or #: write them as %3F and %23 in a path`);
+    throw new BackupError(
+      'invalid-config',
+      `The ${kind} URL holds ? or #: write them as %3F and %23 in a path`,
+    );
   }
 }
 
@@ -24,7 +27,10 @@ export function decodedPath(url: URL): string {
   try {
     return decodeURIComponent(url.pathname);
   } catch {
-    throw new BackupError('invalid-config', `The path of the ${url.protocol.slice(0, -1)} URL holds a % that escapes nothing`);
+    throw new BackupError(
+      'invalid-config',
+      `The path of the ${url.protocol.slice(0, -1)} URL holds a % that escapes nothing`,
+    );
   }
 }
 

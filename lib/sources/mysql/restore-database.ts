@@ -97,10 +97,20 @@ async function takePlace(
     const aside = keptName(options.database, new Date(), databases);
     const swap = { restored: temporary, target: options.database, exists, aside };
     warnings.push(...(await swapDatabases(session, only === undefined ? swap : { ...swap, only })));
-    if (exists && !options.safetyCopy) await session.run(`DROP DATABASE ${quoteName(aside)}`);
+    if (exists && !options.safetyCopy) await dropPrevious(session, aside, warnings);
     return report(options.database, exists && options.safetyCopy ? aside : undefined, proof);
   } finally {
     await session.close();
+  }
+}
+
+/** The restored database is in its place by now: what it replaced can only be left over. */
+async function dropPrevious(session: DefinitionSession, aside: string, warnings: string[]): Promise<void> {
+  try {
+    await session.run(`DROP DATABASE ${quoteName(aside)}`);
+  } catch (error) {
+    const why = toBackupError(error).message;
+    warnings.push(`The previous content could not be dropped and is left in the database ${aside}: ${why}`);
   }
 }
 
