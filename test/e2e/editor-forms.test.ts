@@ -132,6 +132,7 @@ describe('The forms of the nodes', function () {
     const storage = await form.editConfig('storage');
     await storage.fill('root', '');
     await storage.done();
+    await form.marked('storage');
     assert.deepEqual(await form.wrong(), ['storage']);
     assert.equal(await form.reason('storage'), 'Storage: is missing or not fully set up');
     await form.done();

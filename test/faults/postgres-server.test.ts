@@ -16,7 +16,7 @@ describe('a PostgreSQL dump whose server goes wrong', function () {
 
   before(async () => {
     faults = await PostgresFaults.start();
-    await createShop(faults.server, 'bad', { megabytes: 12, seed: 1 });
+    await createShop(faults.server, 'bad', { megabytes: 24, seed: 1 });
     await createShop(faults.server, 'good', { megabytes: 0.1, seed: 2 });
   });
 
@@ -172,7 +172,7 @@ describe('a PostgreSQL dump whose server goes wrong', function () {
     for (const how of ['stop', 'kill'] as const) {
       const other = await PostgresFaults.start();
       try {
-        await createShop(other.server, 'bad', { megabytes: 12, seed: 1 });
+        await createShop(other.server, 'bad', { megabytes: 24, seed: 1 });
         const run = await other.run({
           source: { databases: ['bad'] },
           bytesPerSecond: SLOW / 3,

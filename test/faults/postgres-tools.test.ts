@@ -67,17 +67,19 @@ describe('a pg_dump that goes wrong', function () {
   });
 
   it('because the real one is killed', async () => {
+    // More than what may be on its way to the slow destination: the tool cannot be done before it is killed.
+    await createShop(faults.server, 'large', { megabytes: 24, seed: 3 });
     const { result, stored, errorOf } = await faults.run({
-      source: { databases: ['bad'] },
+      source: { databases: ['large'] },
       bytesPerSecond: 1_000_000,
       meanwhile: async () => {
-        await faults.dumping('bad');
+        await faults.dumping('large');
         process.kill(await faults.dumpProcess(), 'SIGKILL');
       },
     });
     assert.equal(result.state, 'failed');
-    assert.match(errorOf('bad').message, /was killed \(SIGKILL\)/);
-    assert.equal(errorOf('bad').transient, true);
+    assert.match(errorOf('large').message, /was killed \(SIGKILL\)/);
+    assert.equal(errorOf('large').transient, true);
     assert.deepEqual(stored, []);
   });
 

@@ -157,6 +157,11 @@ export class NodeForm {
     );
   }
 
+  /** Waits until the editor has marked a field as wrong, which it does a moment after the change. */
+  async marked(field: string): Promise<void> {
+    await this.row(field).locator('.input-error:visible').first().waitFor();
+  }
+
   /** What is said about a wrong field when the mouse rests on it. */
   async reason(field: string): Promise<string> {
     const popover = this.#page.locator('.red-ui-popover');
