@@ -7,7 +7,7 @@ import { publishUnderLock } from '../../lib/destinations/local/commit.ts';
 import { FileWriter } from '../../lib/destinations/local/file-writer.ts';
 import { Folder } from '../../lib/destinations/local/folder.ts';
 import { createLocalDestination } from '../../lib/destinations/local/local.ts';
-import { temporaryName } from '../../lib/destinations/local/names.ts';
+import { temporaryName } from '../../lib/destinations/temporary-names.ts';
 import { BackupError } from '../../lib/errors.ts';
 import { never, rejectsWith } from '../conformance/destination/fixture.ts';
 import { noise } from '../support/byte-streams.ts';

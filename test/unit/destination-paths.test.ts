@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { posix, win32 } from 'node:path';
 import fc from 'fast-check';
-import { commitLockName, isTemporaryName, temporaryName } from '../../lib/destinations/local/names.ts';
 import { openStorage } from '../../lib/destinations/open.ts';
 import { isObjectName, splitObjectPath } from '../../lib/destinations/path.ts';
+import { commitLockName, isTemporaryName, temporaryName } from '../../lib/destinations/temporary-names.ts';
 import { BackupError } from '../../lib/errors.ts';
 
 const piece = fc.oneof(

@@ -1,7 +1,7 @@
 import { BackupError, toBackupError } from '../../errors.ts';
 import { commitFolder } from '../commit-folder.ts';
 import type { PendingObject } from '../driver.ts';
-import { markDone, temporaryName } from '../local/names.ts';
+import { markDone, temporaryName } from '../temporary-names.ts';
 import type { FtpConnection } from './connection.ts';
 import { replyCode } from './failures.ts';
 import { look, pathOf } from './folders.ts';

@@ -1,7 +1,7 @@
 import { BackupError, throwIfAborted } from '../../errors.ts';
 import type { ObjectInfo } from '../driver.ts';
-import { isActive, isTemporaryName } from '../local/names.ts';
 import { isObjectName, splitFolderPath, splitObjectPath } from '../path.ts';
+import { isActive, isTemporaryName } from '../temporary-names.ts';
 import type { FtpConnection } from './connection.ts';
 import type { Entry } from './entries.ts';
 import { replyCode, saysMissing } from './failures.ts';

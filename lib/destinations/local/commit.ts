@@ -1,8 +1,8 @@
 import { link, lstat, open, rename, unlink } from 'node:fs/promises';
 import { BackupError } from '../../errors.ts';
+import { commitLockName } from '../temporary-names.ts';
 import { fileError, isErrno } from './errors.ts';
 import type { Folder } from './folder.ts';
-import { commitLockName } from './names.ts';
 
 /** Errno names by which file systems say that they have no hard links (exFAT, many network mounts). */
 const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EINVAL', 'EACCES', 'UNKNOWN'];

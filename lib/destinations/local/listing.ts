@@ -1,10 +1,10 @@
 import { lstat, realpath, unlink } from 'node:fs/promises';
 import { BackupError, throwIfAborted } from '../../errors.ts';
 import type { ObjectInfo } from '../driver.ts';
+import { isActive, isTemporaryName } from '../temporary-names.ts';
 import { FolderChain } from './chain.ts';
 import { fileError, isErrno } from './errors.ts';
 import { linkRefused } from './folder.ts';
-import { isActive, isTemporaryName } from './names.ts';
 import type { LocalOptions } from './options.ts';
 import { localFolderPath, localObjectPath } from './paths.ts';
 import { openRootForRead } from './root.ts';

@@ -3,9 +3,9 @@ import { lstat, opendir, readlink, realpath } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import { BackupError, throwIfAborted } from '../../errors.ts';
 import { isObjectName } from '../path.ts';
+import { isTemporaryName } from '../temporary-names.ts';
 import { fileError, isErrno } from './errors.ts';
 import type { Folder } from './folder.ts';
-import { isTemporaryName } from './names.ts';
 import { isOfTheFileSystem } from './paths.ts';
 
 /** Entries that are looked up at the same time. */

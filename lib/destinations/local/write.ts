@@ -4,6 +4,7 @@ import { orAbort, settled } from '../../abort.ts';
 import type { ByteStream } from '../../bytes/stream.ts';
 import { abortError, BackupError, throwIfAborted } from '../../errors.ts';
 import type { PendingObject, WriteOptions } from '../driver.ts';
+import { markActive, markDone, temporaryName } from '../temporary-names.ts';
 import { type FolderChain, inMadeFolders } from './chain.ts';
 import {
   alreadyExists,
@@ -15,7 +16,6 @@ import {
 } from './commit.ts';
 import { fileError, isErrno } from './errors.ts';
 import { FileWriter } from './file-writer.ts';
-import { markActive, markDone, temporaryName } from './names.ts';
 import type { LocalOptions } from './options.ts';
 import { localObjectPath } from './paths.ts';
 import { freeBytes, openRootForWrite } from './root.ts';

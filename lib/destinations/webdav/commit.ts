@@ -1,7 +1,7 @@
 import { BackupError, toBackupError } from '../../errors.ts';
 import { commitFolder } from '../commit-folder.ts';
 import type { PendingObject } from '../driver.ts';
-import { markDone } from '../local/names.ts';
+import { markDone } from '../temporary-names.ts';
 import { StatusError, statusOf } from './failures.ts';
 import { removeTraces, type WebdavPlace } from './place.ts';
 import { look, move, removeTree } from './resources.ts';

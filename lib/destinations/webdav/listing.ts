@@ -1,7 +1,7 @@
 import { BackupError, throwIfAborted } from '../../errors.ts';
 import type { ObjectInfo } from '../driver.ts';
-import { isActive, isTemporaryName } from '../local/names.ts';
 import { isObjectName, splitFolderPath, splitObjectPath } from '../path.ts';
+import { isActive, isTemporaryName } from '../temporary-names.ts';
 import { sweepUploads, uploadsUrl } from './chunked.ts';
 import { pruneFolders } from './folders-in-use.ts';
 import { type Entry, listFolder, look, removeFile, removeIfEmpty } from './resources.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { BackupError } from '../../errors.ts';
-import { temporaryName } from '../local/names.ts';
+import { temporaryName } from '../temporary-names.ts';
 import type { WebdavClient } from './client.ts';
 import { StatusError, statusOf } from './failures.ts';
 import { type DavResource, parseMultistatus } from './multistatus.ts';
