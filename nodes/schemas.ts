@@ -1,17 +1,16 @@
 import type { BackupNodeType, NodeSettings } from '../lib/plan/flow-problem.ts';
 import { keyNode } from './config/key.ts';
-import { localStorageNode } from './config/local-storage.ts';
 import { mysqlServerNode } from './config/mysql-server.ts';
 import { postgresServerNode } from './config/postgres-server.ts';
 import { sshNode } from './config/ssh.ts';
 import type { AnyNode } from './define-node.ts';
-import { localNode } from './destinations/local.ts';
 import { activeCase, formOf, readSettings } from './forms/settings.ts';
 import { restoreNode } from './restore/restore.ts';
 import { verifyNode } from './restore/verify.ts';
 import { mysqlNode } from './sources/mysql.ts';
 import { postgresNode } from './sources/postgres.ts';
 import { sqliteNode } from './sources/sqlite.ts';
+import { destinationNodes, storageNodes } from './storages.ts';
 import { checksumNode } from './transforms/checksum.ts';
 import { compressNode } from './transforms/compress.ts';
 import { encryptNode } from './transforms/encrypt.ts';
@@ -19,7 +18,7 @@ import { encryptNode } from './transforms/encrypt.ts';
 /** Every node type of the package. Nothing here needs a running Node-RED. */
 export const allNodes: readonly AnyNode[] = [
   keyNode,
-  localStorageNode,
+  ...storageNodes,
   postgresServerNode,
   mysqlServerNode,
   sshNode,
@@ -29,7 +28,7 @@ export const allNodes: readonly AnyNode[] = [
   compressNode,
   encryptNode,
   checksumNode,
-  localNode,
+  ...destinationNodes,
   restoreNode,
   verifyNode,
 ];

@@ -1,31 +1,15 @@
 import { z } from 'zod';
 import { createLocalDestination } from '../../lib/destinations/local/local.ts';
-import { type LocalOptions, localOptions } from '../../lib/destinations/local/options.ts';
-import { defineNode } from '../define-node.ts';
+import { localOptions } from '../../lib/destinations/local/options.ts';
 import { nodeName } from '../forms/common-fields.ts';
-import { offer, STORAGE } from '../services.ts';
-import { testStorage } from './test-storage.ts';
+import { storageNode } from './storage-node.ts';
 
 const { root, create, mountPoint, reserveMiB } = localOptions.shape;
 
 /** A folder on a disk of this host that holds backups. */
-export const localStorageNode = defineNode({
-  type: 'dbackup-local-storage',
-  set: 'config',
-  role: 'config',
-  icon: 'dbackup-local.svg',
+export const localStorageNode = storageNode({
+  kind: 'local',
   labelFrom: ['root'],
-  inputs: 0,
-  outputs: 0,
-  schemaVersion: 1,
-  actions: [
-    {
-      name: 'test',
-      route: 'storages/test',
-      icon: 'fa-plug',
-      run: (settings: LocalOptions, { signal }) => testStorage(createLocalDestination(settings), signal),
-    },
-  ],
   schema: z.object({
     name: nodeName,
     root: root.meta({
@@ -37,8 +21,5 @@ export const localStorageNode = defineNode({
     mountPoint: mountPoint.meta({ icon: 'fa-usb', section: 'advanced' }),
     reserveMiB: reserveMiB.meta({ icon: 'fa-pie-chart', section: 'advanced' }),
   }),
-  setup(context) {
-    const driver = createLocalDestination(context.settings);
-    return { offers: [offer(STORAGE, { driver: () => driver })] };
-  },
+  open: (settings) => createLocalDestination(settings),
 });

@@ -9,8 +9,9 @@ import { holderOf } from '../destinations/pass-destination.ts';
 import { configNode, jobName, storageFolder } from '../forms/common-fields.ts';
 import { requireRecipe } from '../message-recipe.ts';
 import { KEY, STORAGE } from '../services.ts';
+import { storageTypes } from '../storages.ts';
 
-const storage = configNode(['dbackup-local-storage'], 'fa-hdd-o');
+const storage = configNode(storageTypes, 'fa-hdd-o');
 
 /** Fields of each way to say which backup set is meant, by the value of `from`. */
 export const setChoices = {
