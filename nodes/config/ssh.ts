@@ -1,8 +1,9 @@
 import { connectSsh } from '../../lib/ssh/connection.ts';
 import { defineNode } from '../define-node.ts';
 import { offer, SSH } from '../services.ts';
+import { TRUSTS_HOST_KEYS } from './host-keys.ts';
 import { type SshSettings, sshSettings } from './ssh-settings.ts';
-import { testSsh, UNKNOWN_HOST_KEY } from './test-ssh.ts';
+import { testSsh } from './test-ssh.ts';
 
 /** A host that database servers are reached through. */
 export const sshNode = defineNode({
@@ -19,8 +20,7 @@ export const sshNode = defineNode({
       name: 'test',
       route: 'servers/test',
       icon: 'fa-plug',
-      standIns: { hostKeys: [UNKNOWN_HOST_KEY] },
-      adds: 'hostKeys',
+      ...TRUSTS_HOST_KEYS,
       run: ({ name: _name, ...options }: SshSettings, { signal }) =>
         testSsh(options, () => connectSsh(options, signal)),
     },

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { connectSsh } from '../../lib/ssh/connection.ts';
 import type { SshOptions } from '../../lib/ssh/options.ts';
-import { testSsh, UNKNOWN_HOST_KEY } from '../../nodes/config/test-ssh.ts';
+import { UNKNOWN_HOST_KEY } from '../../nodes/config/host-keys.ts';
+import { testSsh } from '../../nodes/config/test-ssh.ts';
 import { startSshd, type TestSshd } from '../servers/sshd.ts';
 
 describe('Test connection of an SSH host', function () {
