@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { openStorage } from '../../lib/destinations/open.ts';
-import { pauseBefore } from '../../lib/destinations/s3/backoff.ts';
 import { type S3OptionsInput, s3Options } from '../../lib/destinations/s3/options.ts';
 import { KeySpace } from '../../lib/destinations/s3/paths.ts';
 import { resolveTarget } from '../../lib/destinations/s3/providers.ts';
@@ -152,27 +151,5 @@ describe('keys in a bucket', () => {
     assert.equal(Buffer.byteLength(keys.keyOf(long)), 1024);
     assert.throws(() => keys.keyOf(`${long}e`), /S3 takes 1024/);
     assert.throws(() => keys.folderKey(long), /S3 takes 1024/);
-  });
-});
-
-describe('pauses between attempts', () => {
-  it('are random below a bound that doubles, longer for a busy server, and never endless', () => {
-    const most = (failed: number, busy: boolean) => pauseBefore(failed, busy, () => 1);
-    assert.deepEqual(
-      [1, 2, 3, 4].map((failed) => most(failed, false)),
-      [250, 500, 1000, 2000],
-    );
-    assert.deepEqual(
-      [1, 2, 3].map((failed) => most(failed, true)),
-      [1000, 2000, 4000],
-    );
-    assert.equal(most(50, false), 20_000);
-    assert.equal(
-      pauseBefore(3, false, () => 0),
-      0,
-    );
-    const pauses = Array.from({ length: 50 }, () => pauseBefore(4, false));
-    assert.ok(new Set(pauses).size > 1);
-    assert.ok(pauses.every((pause) => pause >= 0 && pause <= 2000));
   });
 });

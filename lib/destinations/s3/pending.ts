@@ -1,6 +1,6 @@
+import { pause } from '../../backoff.ts';
 import { BackupError } from '../../errors.ts';
 import type { PendingObject } from '../driver.ts';
-import { pause } from './backoff.ts';
 import { isS3Code, statusOf } from './failures.ts';
 import { isWrittenBy } from './object-fields.ts';
 import type { ObjectPlace } from './object-place.ts';

@@ -1,11 +1,12 @@
+import { pause, pauseBefore } from '../../backoff.ts';
 import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError, throwIfAborted } from '../../errors.ts';
 import type { ReadOptions } from '../driver.ts';
-import { pause, pauseBefore } from './backoff.ts';
 import { statusOf } from './failures.ts';
 import { type ObjectPlace, placeOf } from './object-place.ts';
 import { type Answer, isOutside, ObjectSource } from './object-source.ts';
 import { findObject } from './objects.ts';
+import { PAUSES } from './pauses.ts';
 import type { S3Store } from './store.ts';
 
 /** See the port's `read`. */
@@ -112,7 +113,7 @@ class ObjectStream implements ByteStream, AsyncIterator<Buffer, void> {
       const failure = this.#source.failure(thrown);
       this.#failed += 1;
       if (!failure.transient || this.#failed >= store.options.attempts) throw failure;
-      await pause(pauseBefore(this.#failed, false), signal);
+      await pause(pauseBefore(this.#failed, PAUSES), signal);
       this.#answer = await this.#source.open(this.#position, this.#end);
     } catch (error) {
       this.#close();

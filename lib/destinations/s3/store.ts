@@ -1,11 +1,12 @@
 import { orAbort } from '../../abort.ts';
+import { pause, pauseBefore } from '../../backoff.ts';
 import { abortError, type BackupError, throwIfAborted } from '../../errors.ts';
 import { StorageTurn } from '../storage-turn.ts';
-import { pause, pauseBefore } from './backoff.ts';
 import { openSession, type S3Session } from './client.ts';
 import { isBusy, isClockCorrected, isS3Code, s3Failure } from './failures.ts';
 import type { S3Options } from './options.ts';
 import { KeySpace } from './paths.ts';
+import { BUSY_PAUSES, PAUSES } from './pauses.ts';
 import { resolveTarget, type S3Target } from './providers.ts';
 
 /** One request, which may be made several times. */
@@ -108,7 +109,7 @@ export class S3Store {
         const isPassing =
           (failure.transient && !isS3Code(thrown, 'NoSuchUpload')) || isClockCorrected(thrown);
         if (!isPassing || failed >= attempts || call.again?.() === false) throw failure;
-        await pause(pauseBefore(failed, isBusy(thrown)), signal);
+        await pause(pauseBefore(failed, isBusy(thrown) ? BUSY_PAUSES : PAUSES), signal);
       }
     }
   }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as wait } from 'node:timers/promises';
 import { settled } from '../../abort.ts';
+import { type Backoff, pause, pauseBefore } from '../../backoff.ts';
 import { BackupError } from '../../errors.ts';
 import type { BlockSource } from './block-source.ts';
 import type { WebdavClient } from './client.ts';
@@ -13,9 +13,9 @@ import { listUrl, look, makeFolder } from './resources.ts';
 const MOST_CHUNKS = 10_000;
 /** Assembling can take the server minutes for each hundred GB. */
 const ASSEMBLY_MS = 30 * 60_000;
-/** How often the server is told to assemble, and the pause before the first repetition in ms; it doubles. */
+/** How often the server is told to assemble, and the pauses between. */
 const ASSEMBLY_ATTEMPTS = 8;
-const ASSEMBLY_PAUSE_MS = 500;
+const ASSEMBLY_PAUSES: Backoff = { firstMs: 1000, longestMs: 64_000 };
 /** How long a failed upload waits for its removal, and how long that may go on, in ms. */
 const CLEAN_UP_MS = 500;
 const LATE_CLEAN_UP_MS = 60_000;
@@ -113,7 +113,7 @@ async function assemble(
       if (signal.aborted || !(transient || isRepeated)) throw error;
       if ((await look(client, target, signal).catch(() => undefined))?.bytes === bytes) return;
       if (isRepeated || attempt === ASSEMBLY_ATTEMPTS) throw error;
-      await wait(ASSEMBLY_PAUSE_MS * 2 ** (attempt - 1), undefined, { signal });
+      await pause(pauseBefore(attempt, ASSEMBLY_PAUSES), signal);
     }
   }
 }

@@ -1,13 +1,13 @@
-import { setTimeout as wait } from 'node:timers/promises';
+import { type Backoff, pause, pauseBefore } from '../../backoff.ts';
 import type { BlockSource } from './block-source.ts';
 import type { WebdavClient } from './client.ts';
 import { statusOf, webdavFailure } from './failures.ts';
 import { makeFolder } from './resources.ts';
 import { Upload } from './upload.ts';
 
-/** How often a block is sent, and the pause before the first repetition in ms; it doubles. */
+/** How often a block is sent, and the pauses between. */
 const ATTEMPTS = 4;
-const PAUSE_MS = 250;
+const PAUSES: Backoff = { firstMs: 500, longestMs: 4000 };
 /** How often folders that others remove are made again. */
 const FOLDER_ATTEMPTS = 10;
 
@@ -25,7 +25,7 @@ export async function putBlock(
     } catch (error) {
       if (signal.aborted || attempt === ATTEMPTS || !webdavFailure(error, 'send a block').transient)
         throw error;
-      await wait(PAUSE_MS * 2 ** (attempt - 1), undefined, { signal });
+      await pause(pauseBefore(attempt, PAUSES), signal);
     }
   }
 }
