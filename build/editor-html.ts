@@ -78,10 +78,16 @@ function row(node: AnyNode, field: FormField): string {
     `<div class="form-row dbackup-row" data-field="${field.name}">`,
     `<label${field.control === 'list' ? '' : ` for="${id}"`}>${icon}<span data-i18n="${key}.label"></span></label>`,
     `<div class="dbackup-control">${control(key, id, field)}${unit(field)}</div>`,
+    ...(field.cautions ?? []).map((value) => cautionRow(key, value)),
     // What a name is needs no words.
     ...(field.name === 'name' ? [] : [`<div class="dbackup-hint" data-i18n="${key}.hint"></div>`]),
     '</div>',
   ].join('\n');
+}
+
+function cautionRow(key: string, value: string): string {
+  const text = `<span data-i18n="${key}.cautions.${value}"></span>`;
+  return `<div class="dbackup-caution" data-caution="${attribute(value)}" role="alert" hidden><i class="fa fa-exclamation-triangle"></i> ${text}</div>`;
 }
 
 function control(key: string, id: string, field: FormField): string {

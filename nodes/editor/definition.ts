@@ -1,5 +1,6 @@
 import type { FormField } from '../forms/form-description.ts';
 import { cancelForm, prepareForm, saveForm } from './form.ts';
+import { caseOf } from './form-values.ts';
 import type { EditorNodeDescription } from './node-description.ts';
 import { type EditorNode, type NodeTypeDefinition, type PropertyDefinition, red } from './red.ts';
 import { register } from './registry.ts';
@@ -65,6 +66,7 @@ function labelOf(description: EditorNodeDescription, node: EditorNode, text: Tra
     const field = form.fields.find((candidate) => candidate.name === name);
     const value = node[name];
     if (field === undefined || typeof value !== 'string' || value === '') continue;
+    if (caseOf(description, node, field) === undefined) continue;
     if (field.options.includes(value)) return text(`${type}.${name}.options.${value}`);
     if (field.configTypes === undefined) return value;
     const referred = red.nodes.node(value);

@@ -64,6 +64,7 @@ function prepareField(
   // A node of an older version lacks newer fields: show what they will be.
   if (input !== null && node[field.name] === undefined) setValue(input, field.initial);
   if (input instanceof HTMLSelectElement && field.control === 'select') keepUnknown(input, node[field.name]);
+  if (field.cautions !== undefined) input?.addEventListener('change', refresh);
 }
 
 function listOf(value: unknown): readonly unknown[] {
@@ -93,12 +94,35 @@ function showVariant(
     const active = caseOf(description, node, field);
     if (row !== null) row.hidden = active === undefined;
     const input = inputOf(description, field.name);
-    if (input instanceof HTMLInputElement && input.type === 'text' && active?.rule.default !== undefined) {
-      input.placeholder = String(active.rule.default) || (field.placeholder ?? '');
+    if (input instanceof HTMLInputElement && input.type === 'text' && active !== undefined) {
+      const example = active.placeholder ?? field.placeholder ?? '';
+      input.placeholder = String(active.rule.default ?? '') || example;
     }
+    if (field.control === 'select' && active !== undefined) offerOnly(input, active.rule.options);
+    if (row !== null) showCaution(description, node, field, row);
     if (field.control === 'list') markList(description, node, field, text);
   }
   markChosenRows(description, form);
+}
+
+/** Options that only other variants have are not shown; the chosen one is, and marked as wrong. */
+function offerOnly(select: Element | null, options: readonly string[] = []): void {
+  for (const option of select?.querySelectorAll('option') ?? []) {
+    option.hidden = option.dataset.i18n !== undefined && !options.includes(option.value);
+  }
+}
+
+/** Shows the warning of the value that a field has now. */
+function showCaution(
+  description: EditorNodeDescription,
+  node: EditorNode,
+  field: FormField,
+  row: HTMLElement,
+): void {
+  const value = String(currentValue(description, node, field));
+  for (const caution of row.querySelectorAll<HTMLElement>('[data-caution]')) {
+    caution.hidden = caution.dataset.caution !== value;
+  }
 }
 
 /** Node-RED marks inputs that are wrong; a list is marked here. */

@@ -54,13 +54,21 @@ function collect(variants: readonly { object: JsonObject; when?: string | undefi
     for (const [name, property] of Object.entries(object.properties ?? {})) {
       const rule = toRule(name, property, object.required?.includes(name) ?? false);
       const field = fields.get(name) ?? { property, cases: [] };
-      field.cases.push(when === undefined ? { rule } : { when, rule });
+      field.cases.push({
+        ...(when === undefined ? {} : { when }),
+        rule,
+        ...exampleOf(property, field.property),
+      });
       if (!fields.has(name)) order.splice(place, 0, name);
       fields.set(name, field);
       place = order.indexOf(name) + 1;
     }
   }
   return new Map(order.map((name) => [name, fields.get(name) as Collected]));
+}
+
+function exampleOf({ placeholder }: JsonProperty, first: JsonProperty): Pick<FieldCase, 'placeholder'> {
+  return placeholder === undefined || placeholder === first.placeholder ? {} : { placeholder };
 }
 
 function toFields(collected: ReadonlyMap<string, Collected>, discriminator?: string): FormField[] {
@@ -95,7 +103,7 @@ function toField(name: string, property: JsonProperty, cases: readonly FieldCase
 }
 
 function shared(name: string, property: JsonProperty) {
-  const { icon, unit, configTypes, section, placeholder } = property;
+  const { icon, unit, configTypes, section, placeholder, cautions } = property;
   return {
     name,
     secret: property.secret ?? false,
@@ -104,6 +112,7 @@ function shared(name: string, property: JsonProperty) {
     ...(configTypes === undefined ? {} : { configTypes }),
     ...(section === undefined ? {} : { section }),
     ...(placeholder === undefined ? {} : { placeholder }),
+    ...(cautions === undefined ? {} : { cautions }),
   };
 }
 

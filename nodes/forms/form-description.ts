@@ -22,6 +22,8 @@ export interface FormField {
   readonly configTypes?: readonly string[];
   readonly section?: 'advanced';
   readonly placeholder?: string;
+  /** Values that the form warns of. */
+  readonly cautions?: readonly string[];
   /** What a new node starts with. */
   readonly initial: FieldValue;
   /** Every option of a select, of all variants. */
@@ -33,6 +35,8 @@ export interface FieldCase {
   /** Value of the discriminating field with which this case holds; absent when it always does. */
   readonly when?: string;
   readonly rule: Rule;
+  /** An example for this case, where it is not that of the field. */
+  readonly placeholder?: string;
 }
 
 /** Everything that the editor, the help and the checks need to know of a node's settings. */

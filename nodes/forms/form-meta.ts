@@ -22,6 +22,8 @@ export interface FormMeta {
   readonly section?: 'advanced' | undefined;
   /** An example shown while the input is empty. */
   readonly placeholder?: string | undefined;
+  /** Values that the form warns of; the warning is a text of the catalogue, below `<type>.<field>.cautions`. */
+  readonly cautions?: readonly string[] | undefined;
   /** A regular expression that also the browser checks, where the schema itself uses a function. */
   readonly pattern?: string | undefined;
 }

@@ -18,6 +18,7 @@ export interface SettingsSpec<Schema extends SettingsSchema> {
 export type RawSettings = Readonly<Record<string, unknown>>;
 
 export interface FieldProblem {
+  /** Empty for settings that do not go together. */
   readonly field: string;
   /** In plain English, to follow the name of the field. */
   readonly message: string;
@@ -106,6 +107,6 @@ function upgrade<Schema extends SettingsSchema>(
 
 /** One error that names every problem: what a node shows that cannot start. */
 export function settingsError(label: string, problems: readonly FieldProblem[]): BackupError {
-  const list = problems.map(({ field, message }) => `${field} ${message}`).join('; ');
+  const list = problems.map(({ field, message }) => `${field} ${message}`.trimStart()).join('; ');
   return new BackupError('invalid-config', `${label} is not set up: ${list}`);
 }

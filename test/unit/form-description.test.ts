@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { z } from 'zod';
 import { describeForm } from '../../nodes/forms/describe-form.ts';
-import { readSettings } from '../../nodes/forms/settings.ts';
+import { readSettings, settingsError } from '../../nodes/forms/settings.ts';
 
 const schema = z.discriminatedUnion('kind', [
   z.object({
@@ -86,6 +86,29 @@ describe('form of a schema', () => {
     assert.equal(count?.cases[0]?.rule.maximum, undefined);
   });
 
+  it('gives each variant the example that it has, and the values that are warned of', () => {
+    const port = z.number().optional();
+    const { fields } = describeForm(
+      z.discriminatedUnion('tls', [
+        z.object({
+          tls: z.literal('on').meta({ cautions: ['off'] }),
+          port: port.meta({ placeholder: '990' }),
+        }),
+        z.object({ tls: z.literal('off'), port: port.meta({ placeholder: '21' }) }),
+      ]),
+    );
+    const [tls, ports] = fields;
+    assert.deepEqual(tls?.cautions, ['off']);
+    assert.equal(ports?.placeholder, '990');
+    assert.deepEqual(
+      ports?.cases.map(({ when, placeholder }) => [when, placeholder]),
+      [
+        ['on', undefined],
+        ['off', '21'],
+      ],
+    );
+  });
+
   it('refuses a schema that no form can show', () => {
     assert.throws(() => describeForm(z.object({ odd: z.object({}) })), /odd has a type/);
   });
@@ -116,6 +139,16 @@ describe('settings of a node', () => {
     const odd = z.object({ even: z.number().refine((value) => value % 2 === 0, 'must be even') });
     const read = readSettings({ schema: odd, schemaVersion: 1 }, { even: '3' });
     assert.deepEqual(read, { problems: [{ field: 'even', message: 'must be even' }] });
+  });
+
+  it('report settings that do not go together, without the name of a field', () => {
+    const pair = z
+      .object({ user: z.string().optional(), password: z.string().optional() })
+      .refine(({ user, password }) => (user === undefined) === (password === undefined), 'it takes both');
+    const read = readSettings({ schema: pair, schemaVersion: 1 }, { user: 'me' });
+    assert.deepEqual(read, { problems: [{ field: '', message: 'it takes both' }] });
+    assert.ok('problems' in read);
+    assert.equal(settingsError('A node', read.problems).message, 'A node is not set up: it takes both');
   });
 
   it('leave the blanks of a secret alone', () => {

@@ -41,11 +41,12 @@ function texts(catalogue: Catalogue, prefix = ''): Map<string, string> {
 
 /** Texts that the forms and status of a node ask for. */
 function neededTexts(node: AnyNode): string[] {
-  const fields = formOf(node.schema).fields.flatMap(({ name, control, options }) => [
+  const fields = formOf(node.schema).fields.flatMap(({ name, control, options, cautions = [] }) => [
     `${node.type}.${name}.label`,
     `${node.type}.${name}.hint`,
     `form.kinds.${control}`,
     ...options.map((option) => `${node.type}.${name}.options.${option}`),
+    ...cautions.map((value) => `${node.type}.${name}.cautions.${value}`),
   ]);
   const actions = (node.actions ?? []).map(({ name }) => `${node.type}.actions.${name}.label`);
   const output = node.outputs > 0 ? [`${node.type}.output`] : [];
