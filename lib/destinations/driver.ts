@@ -28,8 +28,17 @@ export interface DestinationDriver {
   remove(path: string, signal: AbortSignal): Promise<void>;
   /** Free bytes, when the storage can tell. */
   freeSpace?(signal: AbortSignal): Promise<number | undefined>;
-  /** Removes leftovers of dead writes (temp files, open uploads) older than that; returns their names. */
-  sweep(olderThan: Date, signal: AbortSignal): Promise<string[]>;
+  /**
+   * Removes leftovers of dead writes (temp files, open uploads) older than that; returns their names.
+   * @param isOurs asked about the path of the object where an unfinished write does not show whose it is, as an
+   *   open upload of S3: others may upload to the same bucket. All are ours without it.
+   */
+  sweep(olderThan: Date, signal: AbortSignal, isOurs?: (path: string) => boolean): Promise<string[]>;
+  /**
+   * What such a sweep would find below the folder `prefix`, of any age and whoever writes it, with the time at
+   * which its latest bytes came. Absent where the storage cannot tell.
+   */
+  unfinished?(prefix: string, signal: AbortSignal): AsyncIterable<ObjectInfo>;
 }
 
 export interface DestinationProperties {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { BackupError } from '../../errors.ts';
 import type { DestinationDriver } from '../driver.ts';
 import { roundTrip } from '../round-trip.ts';
-import { listObjects, removeObject, statObject, sweepTemporaries } from './listing.ts';
+import { listObjects, listUnfinished, removeObject, statObject, sweepTemporaries } from './listing.ts';
 import { type FtpOptionsInput, ftpLocation, ftpOptions } from './options.ts';
 import { readObject } from './read.ts';
 import { FtpStorage } from './storage.ts';
@@ -38,6 +38,7 @@ export function createFtpDestination(
     stat: async (path, signal) => await statObject(storage, path, signal),
     remove: async (path, signal) => await removeObject(storage, path, signal),
     sweep: async (olderThan, signal) => await sweepTemporaries(storage, olderThan, signal),
+    unfinished: (prefix, signal) => listUnfinished(storage, prefix, signal),
   };
   return driver;
 }

@@ -58,18 +58,28 @@ export async function removeObject(storage: FtpStorage, path: string, signal: Ab
   });
 }
 
+/** See the port's `unfinished`. */
+export async function* listUnfinished(
+  storage: FtpStorage,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<ObjectInfo, void> {
+  for await (const { names, entry } of temporariesBelow(storage, prefix, signal)) {
+    const { name, bytes, modified } = entry;
+    if (modified !== undefined) yield { path: [...names, name].join('/'), bytes, modified };
+  }
+}
+
 /** See the port's `sweep`. */
 export async function sweepTemporaries(
   storage: FtpStorage,
   olderThan: Date,
   signal: AbortSignal,
 ): Promise<string[]> {
-  const stale: { names: readonly string[]; entry: Entry }[] = [];
-  const wanted = (name: string) => isObjectName(name) || isTemporaryName(name);
-  for await (const found of entriesBelow(storage, '', signal, wanted)) {
+  const stale: FoundEntry[] = [];
+  for await (const found of temporariesBelow(storage, '', signal)) {
     const { name, modified } = found.entry;
-    if (isTemporaryName(name) && !isActive(name) && modified !== undefined && modified < olderThan)
-      stale.push(found);
+    if (!isActive(name) && modified !== undefined && modified < olderThan) stale.push(found);
   }
   const swept: string[] = [];
   for (const { names, entry } of stale) {
@@ -101,6 +111,18 @@ interface FoundEntry {
   /** Folders from the storage's own to the one that holds the entry. */
   readonly names: readonly string[];
   readonly entry: Entry;
+}
+
+/** Files and locks of unfinished writes. */
+async function* temporariesBelow(
+  storage: FtpStorage,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<FoundEntry, void> {
+  const wanted = (name: string) => isObjectName(name) || isTemporaryName(name);
+  for await (const found of entriesBelow(storage, prefix, signal, wanted)) {
+    if (isTemporaryName(found.entry.name)) yield found;
+  }
 }
 
 /** Everything below a folder whose name is wanted; some folders are listed at the same time. */

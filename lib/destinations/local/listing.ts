@@ -1,4 +1,5 @@
 import { lstat, realpath, unlink } from 'node:fs/promises';
+import { basename } from 'node:path/posix';
 import { BackupError, throwIfAborted } from '../../errors.ts';
 import type { ObjectInfo } from '../driver.ts';
 import { isActive, isTemporaryName } from '../temporary-names.ts';
@@ -21,6 +22,17 @@ export async function* listObjects(
   }
 }
 
+/** See the port's `unfinished`. */
+export async function* listUnfinished(
+  options: LocalOptions,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<ObjectInfo, void> {
+  for await (const { name, path, stats } of filesUnder(options, prefix, signal)) {
+    if (isTemporaryName(name)) yield { path, bytes: stats.size, modified: stats.mtime };
+  }
+}
+
 /** See the port's `sweep`. */
 export async function sweepTemporaries(
   options: LocalOptions,
@@ -28,9 +40,8 @@ export async function sweepTemporaries(
   signal: AbortSignal,
 ): Promise<string[]> {
   const stale: string[] = [];
-  for await (const found of filesUnder(options, '', signal)) {
-    const { name, path, stats } = found;
-    if (isTemporaryName(name) && stats.mtime < olderThan && !isActive(name)) stale.push(path);
+  for await (const { path, modified } of listUnfinished(options, '', signal)) {
+    if (modified < olderThan && !isActive(basename(path))) stale.push(path);
   }
   for (const path of stale) {
     throwIfAborted(signal);

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { BackupError, throwIfAborted } from '../../errors.ts';
 import type { DestinationDriver } from '../driver.ts';
 import { roundTrip } from '../round-trip.ts';
-import { listObjects, removeObject, statObject, sweepTemporaries } from './listing.ts';
+import { listObjects, listUnfinished, removeObject, statObject, sweepTemporaries } from './listing.ts';
 import { type LocalOptionsInput, localOptions } from './options.ts';
 import { readObject } from './read.ts';
 import { freeBytes } from './root.ts';
@@ -39,6 +39,7 @@ export function createLocalDestination(input: LocalOptionsInput): DestinationDri
       return await freeBytes(options);
     },
     sweep: async (olderThan, signal) => await sweepTemporaries(options, olderThan, signal),
+    unfinished: (prefix, signal) => listUnfinished(options, prefix, signal),
   };
   return driver;
 }

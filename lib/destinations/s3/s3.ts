@@ -7,7 +7,7 @@ import { type S3OptionsInput, s3Options } from './options.ts';
 import { probeStorage, storeForProbe } from './probe.ts';
 import { readObject } from './read.ts';
 import { S3Store } from './store.ts';
-import { sweepUploads } from './sweep.ts';
+import { listUploads, sweepUploads } from './sweep.ts';
 import { writeObject } from './write.ts';
 
 /** Files at once: each may hold as much memory as the settings say. */
@@ -48,7 +48,8 @@ function destinationOn(store: S3Store): S3Destination {
     list: (prefix, signal) => listObjects(store, prefix, signal),
     stat: async (path, signal) => await statObject(store, path, signal),
     remove: async (path, signal) => await removeObject(store, path, signal),
-    sweep: async (olderThan, signal) => await sweepUploads(store, olderThan, signal),
+    sweep: async (olderThan, signal, isOurs) => await sweepUploads(store, olderThan, signal, isOurs),
+    unfinished: (prefix, signal) => listUploads(store, prefix, signal),
     setLegalHold: async (path, held, signal) => await setLegalHold(store, path, held, signal),
   };
 }

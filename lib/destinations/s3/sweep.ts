@@ -1,5 +1,6 @@
 import type { ListMultipartUploadsCommandOutput, MultipartUpload } from '@aws-sdk/client-s3';
 import { BackupError, throwIfAborted } from '../../errors.ts';
+import type { ObjectInfo } from '../driver.ts';
 import { isS3Code } from './failures.ts';
 import { isActiveUpload, removeUpload } from './multipart.ts';
 import { answered, placeOf } from './object-place.ts';
@@ -16,13 +17,18 @@ interface OpenUpload {
  * See the port's `sweep`: aborts uploads below our folder that no process of ours goes on with. An upload is as
  * old as its latest part, by the clock of the server.
  */
-export async function sweepUploads(store: S3Store, olderThan: Date, signal: AbortSignal): Promise<string[]> {
+export async function sweepUploads(
+  store: S3Store,
+  olderThan: Date,
+  signal: AbortSignal,
+  isOurs: (path: string) => boolean = () => true,
+): Promise<string[]> {
   throwIfAborted(signal);
   const swept: string[] = [];
-  for (const upload of await openUploads(store, signal)) {
+  for (const upload of await openUploads(store, '', signal)) {
     const limit = new Date(olderThan.getTime() + store.clockOffset);
-    if (upload.begun >= limit || isActiveUpload(upload.id)) continue;
-    const latest = await latestPart(store, upload, signal);
+    if (upload.begun >= limit || isActiveUpload(upload.id) || !isOurs(upload.path)) continue;
+    const { latest } = await arrivedParts(store, upload, signal);
     if (latest !== undefined && latest >= limit) continue;
     await removeUpload(store, placeOf(store, upload.path), upload.id, signal);
     swept.push(upload.path);
@@ -30,11 +36,24 @@ export async function sweepUploads(store: S3Store, olderThan: Date, signal: Abor
   return swept;
 }
 
-async function openUploads(store: S3Store, signal: AbortSignal): Promise<OpenUpload[]> {
+/** See the port's `unfinished`: open uploads, with the time of their latest part by our clock. */
+export async function* listUploads(
+  store: S3Store,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<ObjectInfo, void> {
+  throwIfAborted(signal);
+  for (const upload of await openUploads(store, prefix, signal)) {
+    const { bytes, latest = upload.begun } = await arrivedParts(store, upload, signal);
+    yield { path: upload.path, bytes, modified: new Date(latest.getTime() - store.clockOffset) };
+  }
+}
+
+async function openUploads(store: S3Store, prefix: string, signal: AbortSignal): Promise<OpenUpload[]> {
   const found: OpenUpload[] = [];
   let after: { KeyMarker: string; UploadIdMarker?: string } | undefined;
   do {
-    const page = await uploadsPage(store, after, signal);
+    const page = await uploadsPage(store, prefix, after, signal);
     for (const upload of page.Uploads ?? []) {
       const open = openUpload(store, upload);
       if (open !== undefined) found.push(open);
@@ -46,6 +65,7 @@ async function openUploads(store: S3Store, signal: AbortSignal): Promise<OpenUpl
 
 async function uploadsPage(
   store: S3Store,
+  prefix: string,
   after: { KeyMarker: string; UploadIdMarker?: string } | undefined,
   signal: AbortSignal,
 ): Promise<ListMultipartUploadsCommandOutput> {
@@ -53,7 +73,7 @@ async function uploadsPage(
     async ({ client, library, signal: abortSignal }) => {
       const command = new library.ListMultipartUploadsCommand({
         Bucket: store.bucket,
-        Prefix: store.keys.root,
+        Prefix: store.keys.folderKey(prefix),
         ...after,
       });
       const page = await client.send(command, { abortSignal });
@@ -62,7 +82,7 @@ async function uploadsPage(
     },
     {
       signal,
-      doing: `list the open uploads of ${store.location}`,
+      doing: `list the open uploads of ${store.nameOf(prefix)}`,
       permission: 's3:ListBucketMultipartUploads',
     },
   );
@@ -91,14 +111,15 @@ function openUpload(store: S3Store, { Key, UploadId, Initiated }: MultipartUploa
   return { path, id: UploadId, begun: Initiated };
 }
 
-/** When its latest part arrived; undefined when it has none, or was ended meanwhile. */
-async function latestPart(
+/** The size of its parts, and when the latest arrived; without that when it has none, or was ended meanwhile. */
+async function arrivedParts(
   store: S3Store,
   upload: OpenUpload,
   signal: AbortSignal,
-): Promise<Date | undefined> {
+): Promise<{ readonly bytes: number; readonly latest?: Date }> {
   const { request, name } = placeOf(store, upload.path);
   let latest: Date | undefined;
+  let bytes = 0;
   let after: string | undefined;
   do {
     try {
@@ -113,16 +134,17 @@ async function latestPart(
         },
         { signal, doing: `list the parts of ${name}`, permission: 's3:ListMultipartUploadParts' },
       );
-      for (const { LastModified } of page.Parts ?? []) {
+      for (const { LastModified, Size = 0 } of page.Parts ?? []) {
+        bytes += Size;
         if (LastModified !== undefined && (latest === undefined || LastModified > latest))
           latest = LastModified;
       }
       const next = page.IsTruncated === true ? page.NextPartNumberMarker : undefined;
       after = next === after ? undefined : next;
     } catch (error) {
-      if (isS3Code(error, 'NoSuchUpload')) return undefined;
+      if (isS3Code(error, 'NoSuchUpload')) return { bytes: 0 };
       throw error;
     }
   } while (after !== undefined);
-  return latest;
+  return latest === undefined ? { bytes } : { bytes, latest };
 }

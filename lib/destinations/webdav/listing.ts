@@ -59,6 +59,18 @@ export async function removeObject(storage: WebdavStorage, path: string, signal:
   });
 }
 
+/** See the port's `unfinished`. Chunks that a Nextcloud has not assembled belong to no folder. */
+export async function* listUnfinished(
+  storage: WebdavStorage,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<ObjectInfo, void> {
+  for await (const { names, entry } of entriesBelow(storage, prefix, signal)) {
+    const { name, bytes, modified } = entry;
+    if (isTemporaryName(name)) yield { path: [...names, name].join('/'), bytes, modified };
+  }
+}
+
 /** See the port's `sweep`. */
 export async function sweepTemporaries(
   storage: WebdavStorage,

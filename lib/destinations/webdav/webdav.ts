@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../../errors.ts';
 import type { DestinationDriver } from '../driver.ts';
 import { roundTrip } from '../round-trip.ts';
-import { listObjects, removeObject, statObject, sweepTemporaries } from './listing.ts';
+import { listObjects, listUnfinished, removeObject, statObject, sweepTemporaries } from './listing.ts';
 import { parseWebdavOptions, type WebdavOptionsInput } from './options.ts';
 import { readObject } from './read.ts';
 import { quotaAvailable } from './resources.ts';
@@ -37,6 +37,7 @@ export function createWebdavDestination(
       return await storage.try('ask for free space', signal, () => quotaAvailable(storage.client, signal));
     },
     sweep: async (olderThan, signal) => await sweepTemporaries(storage, olderThan, signal),
+    unfinished: (prefix, signal) => listUnfinished(storage, prefix, signal),
   };
   return driver;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { DestinationDriver } from '../../../lib/destinations/driver.ts';
+import type { DestinationDriver, ObjectInfo } from '../../../lib/destinations/driver.ts';
 import { BackupError } from '../../../lib/errors.ts';
 import { collect, noise } from '../../support/byte-streams.ts';
 import { type Harness, hangingStream, never, type Operation, rejectsWith } from './fixture.ts';
@@ -122,6 +122,8 @@ export function failureTests(harness: Harness): void {
       await harness.storage.dieWriting('job/dead set/dead');
       assert.deepEqual(await harness.paths(), ['job/set/a'], 'what is dead is not listed');
 
+      await assertTold(harness, 'job/set', 1);
+      await assertTold(harness, '', 2);
       assert.deepEqual(await harness.driver.sweep(new Date(Date.now() - 3_600_000), never), []);
       const swept = await harness.driver.sweep(new Date(Date.now() + 60_000), never);
       assert.equal(swept.length, 2, `swept ${JSON.stringify(swept)}`);
@@ -173,6 +175,21 @@ async function perform(driver: DestinationDriver, operation: Operation): Promise
       return await driver.remove('job/set/a', never);
     case 'sweep':
       return await driver.sweep(new Date(), never);
+  }
+}
+
+/** Storages that can tell what is unfinished do so by folder, with the time of the latest bytes. */
+async function assertTold({ driver }: Harness, folder: string, count: number): Promise<void> {
+  if (driver.unfinished === undefined) return;
+  const told: ObjectInfo[] = [];
+  for await (const unfinished of driver.unfinished(folder, never)) told.push(unfinished);
+  assert.equal(told.length, count, JSON.stringify(told));
+  for (const { path, bytes, modified } of told) {
+    assert.ok(path.startsWith('job/') && path.startsWith(folder), path);
+    assert.ok(
+      bytes >= 0 && Math.abs(Date.now() - modified.getTime()) < 600_000,
+      `${bytes} bytes, ${modified}`,
+    );
   }
 }
 
