@@ -7,7 +7,7 @@ import { createMysqlSource } from '../../lib/sources/mysql/mysql-source.ts';
 import { clientOptionFile } from '../../lib/sources/mysql/option-file.ts';
 import type { MysqlServer } from '../../lib/sources/mysql/options.ts';
 import { findMysqlTool } from '../../lib/sources/mysql/tools.ts';
-import { runTool } from '../../lib/sources/tool/run-tool.ts';
+import { runTool } from '../../lib/tool/run-tool.ts';
 import { createShop } from '../fixtures/mysql-shop.ts';
 import { sessionsLeft } from '../fixtures/mysql-source-fixture.ts';
 import { startMariadb } from '../servers/mariadb.ts';

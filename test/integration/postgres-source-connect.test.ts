@@ -8,7 +8,7 @@ import { conninfo, libpqEnvironment } from '../../lib/sources/postgres/libpq.ts'
 import type { PostgresServer } from '../../lib/sources/postgres/options.ts';
 import { findPostgresTool } from '../../lib/sources/postgres/tools.ts';
 import { reach } from '../../lib/sources/server/reach.ts';
-import { runTool } from '../../lib/sources/tool/run-tool.ts';
+import { runTool } from '../../lib/tool/run-tool.ts';
 import { createAuthority } from '../servers/certificates.ts';
 import { startPostgres, type TestPostgres } from '../servers/postgres.ts';
 import { TestProxy } from '../servers/proxy.ts';

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ByteStream } from '../../lib/bytes/stream.ts';
 import { BackupError } from '../../lib/errors.ts';
-import { feedTool } from '../../lib/sources/tool/feed-tool.ts';
-import { withLargeOutput } from '../../lib/sources/tool/large-output.ts';
-import { runTool } from '../../lib/sources/tool/run-tool.ts';
-import { startToolDump } from '../../lib/sources/tool/tool-dump.ts';
-import { type ToolCommand, ToolProcess } from '../../lib/sources/tool/tool-process.ts';
+import { feedTool } from '../../lib/tool/feed-tool.ts';
+import { withLargeOutput } from '../../lib/tool/large-output.ts';
+import { runTool } from '../../lib/tool/run-tool.ts';
+import { startToolDump } from '../../lib/tool/tool-dump.ts';
+import { type ToolCommand, ToolProcess } from '../../lib/tool/tool-process.ts';
 import { childProcesses } from '../support/child-processes.ts';
 import { until } from '../support/until.ts';
 

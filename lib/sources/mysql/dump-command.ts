@@ -1,4 +1,4 @@
-import { runTool } from '../tool/run-tool.ts';
+import { runTool } from '../../tool/run-tool.ts';
 import type { MysqlSession } from './connect.ts';
 import type { Inventory } from './inventory.ts';
 import type { MysqlSource } from './options.ts';

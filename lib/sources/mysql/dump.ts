@@ -1,8 +1,8 @@
 import { BackupError, toBackupError } from '../../errors.ts';
+import { withLargeOutput } from '../../tool/large-output.ts';
+import { silenceWithLocks } from '../../tool/silence.ts';
+import { startToolDump, type ToolDump } from '../../tool/tool-dump.ts';
 import type { Dump, DumpProof } from '../driver.ts';
-import { withLargeOutput } from '../tool/large-output.ts';
-import { silenceWithLocks } from '../tool/silence.ts';
-import { startToolDump, type ToolDump } from '../tool/tool-dump.ts';
 import { connectMysql, type MysqlSession } from './connect.ts';
 import { abilitiesOf, dumpArguments, keepsHistoryFrom } from './dump-command.ts';
 import { DumpStream } from './dump-stream.ts';

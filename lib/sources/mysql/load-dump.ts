@@ -1,7 +1,7 @@
 import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError, toBackupError } from '../../errors.ts';
-import { writeTo } from '../tool/feed-tool.ts';
-import { type ToolCommand, ToolProcess } from '../tool/tool-process.ts';
+import { writeTo } from '../../tool/feed-tool.ts';
+import { type ToolCommand, ToolProcess } from '../../tool/tool-process.ts';
 import type { MysqlSession } from './connect.ts';
 import { causeOfNumber } from './failures.ts';
 import { clientOptionFile } from './option-file.ts';

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { access, realpath, stat } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { BackupError, throwIfAborted } from '../../errors.ts';
-import { runTool } from '../tool/run-tool.ts';
+import { runTool } from '../../tool/run-tool.ts';
 import type { MysqlFlavour } from './connect.ts';
 
 /** `dump`: `mariadb-dump` or `mysqldump`. `client`: `mariadb` or `mysql`. */

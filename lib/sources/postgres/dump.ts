@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { toBackupError } from '../../errors.ts';
+import { withLargeOutput } from '../../tool/large-output.ts';
+import { SILENCE_MS, silenceWithLocks } from '../../tool/silence.ts';
+import { startToolDump, type ToolDump } from '../../tool/tool-dump.ts';
+import type { ToolCommand } from '../../tool/tool-process.ts';
 import type { Dump, DumpProof } from '../driver.ts';
 import { type Reached, reach } from '../server/reach.ts';
-import { withLargeOutput } from '../tool/large-output.ts';
-import { SILENCE_MS, silenceWithLocks } from '../tool/silence.ts';
-import { startToolDump, type ToolDump } from '../tool/tool-dump.ts';
-import type { ToolCommand } from '../tool/tool-process.ts';
 import { connectThrough, type PostgresSession } from './connect.ts';
 import { mayReadPasswords, NO_PASSWORDS } from './databases.ts';
 import { type DumpReader, FORMATS, scriptReader } from './dump-reader.ts';

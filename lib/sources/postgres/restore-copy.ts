@@ -1,5 +1,5 @@
 import { BackupError } from '../../errors.ts';
-import { startToolDump } from '../tool/tool-dump.ts';
+import { startToolDump } from '../../tool/tool-dump.ts';
 import { FORMATS } from './dump-reader.ts';
 import { toolFailure } from './failures.ts';
 import { conninfo, libpqEnvironment } from './libpq.ts';

@@ -1,7 +1,7 @@
 import { readAll } from '../../bytes/drain.ts';
 import { BackupError } from '../../errors.ts';
+import { runTool } from '../../tool/run-tool.ts';
 import type { DumpProof, RestoreReport } from '../driver.ts';
-import { runTool } from '../tool/run-tool.ts';
 import { inDatabase, type RestoreContext } from './restore-context.ts';
 import { maskSecrets, warningsOf } from './restore-errors.ts';
 import type { RestoreInput } from './restore-input.ts';

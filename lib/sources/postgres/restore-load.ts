@@ -1,8 +1,8 @@
 import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError } from '../../errors.ts';
+import { feedTool } from '../../tool/feed-tool.ts';
+import { runTool } from '../../tool/run-tool.ts';
 import type { DumpProof } from '../driver.ts';
-import { feedTool } from '../tool/feed-tool.ts';
-import { runTool } from '../tool/run-tool.ts';
 import type { Archive } from './restore-archive.ts';
 import type { RestoreContext } from './restore-context.ts';
 import { warningsOf } from './restore-errors.ts';

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError, toBackupError } from '../../errors.ts';
-import { writeTo } from '../tool/feed-tool.ts';
-import { type ToolCommand, ToolProcess } from '../tool/tool-process.ts';
+import { writeTo } from '../../tool/feed-tool.ts';
+import { type ToolCommand, ToolProcess } from '../../tool/tool-process.ts';
 import type { RestoreInput } from './restore-input.ts';
 
 /** The preamble of a script ends before this, in bytes. */

@@ -1,5 +1,5 @@
 import { BackupError } from '../../errors.ts';
-import type { ToolCommand } from '../tool/tool-process.ts';
+import type { ToolCommand } from '../../tool/tool-process.ts';
 import { toolFailure } from './failures.ts';
 import { conninfo, libpqEnvironment } from './libpq.ts';
 import type { RestoreContext } from './restore-context.ts';

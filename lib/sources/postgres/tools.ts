@@ -1,7 +1,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, delimiter, join } from 'node:path';
 import { BackupError, throwIfAborted } from '../../errors.ts';
-import { runTool } from '../tool/run-tool.ts';
+import { runTool } from '../../tool/run-tool.ts';
 
 export type PostgresToolName = 'pg_dump' | 'pg_dumpall' | 'pg_restore' | 'psql';
 
