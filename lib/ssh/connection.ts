@@ -1,8 +1,9 @@
 import { connect, type Socket } from 'node:net';
-import type { AnyAuthMethod, Client, ClientChannel } from 'ssh2';
-import { settled } from '../abort.ts';
+import type { AnyAuthMethod, AuthHandlerMiddleware, Client, ClientChannel, SFTPWrapper } from 'ssh2';
+import { orAbort, settled } from '../abort.ts';
 import { abortError, BackupError, throwIfAborted, toBackupError } from '../errors.ts';
 import { HostKeyCheck } from './host-key.ts';
+import type { KnownHosts } from './known-hosts.ts';
 import type { SshOptions } from './options.ts';
 import { signInMethods } from './sign-in.ts';
 import { loadSsh, type SshLibrary } from './ssh-library.ts';
@@ -71,6 +72,30 @@ export class SshConnection {
     });
   }
 
+  /**
+   * Opens a session of SFTP.
+   * @throws BackupError `unavailable`; see `isTooManySessions`
+   */
+  async sftp(): Promise<SFTPWrapper> {
+    const opening = new Promise<SFTPWrapper>((resolve, reject) => {
+      this.#client.sftp((error, session) => {
+        if (error === undefined) resolve(session);
+        else reject(error);
+      });
+    });
+    try {
+      return await orAbort(opening, this.lost);
+    } catch (error) {
+      throw this.lost.aborted ? abortError(this.lost) : this.#noSftp(error);
+    }
+  }
+
+  /** Whether the connection keeps the process alive. */
+  keepsProcess(does: boolean): void {
+    if (does) this.#socket.ref();
+    else this.#socket.unref();
+  }
+
   /** Ends the connection; its socket is gone afterwards. Never rejects. */
   async close(): Promise<void> {
     this.#closing = true;
@@ -78,6 +103,16 @@ export class SshConnection {
     await settled(this.#closed, END_MS);
     this.#socket.destroy();
     await this.#closed;
+  }
+
+  #noSftp(error: unknown): BackupError {
+    const cause = toBackupError(error);
+    if (isRefusedChannel(error)) {
+      const complaint = `${this.name} allows no more sessions: see MaxSessions in its sshd_config`;
+      return new BackupError('unavailable', complaint, { transient: true, cause: error });
+    }
+    const complaint = `${this.name} offers no SFTP (${cause.message}): see Subsystem sftp in its sshd_config`;
+    return new BackupError('unavailable', complaint, { cause: error });
   }
 
   #refusal(target: string, error: Error): BackupError {
@@ -91,28 +126,52 @@ export class SshConnection {
   }
 }
 
+/** True for the error of `sftp` when the host allows no more sessions on one connection. */
+export function isTooManySessions(error: unknown): boolean {
+  return error instanceof BackupError && isRefusedChannel(error.cause);
+}
+
+/** The host answered with SSH_MSG_CHANNEL_OPEN_FAILURE (RFC 4254, 5.1). */
+function isRefusedChannel(error: unknown): boolean {
+  return error instanceof Error && typeof Reflect.get(error, 'reason') === 'number';
+}
+
+export interface ConnectSettings {
+  /** For everything together, in ms. */
+  readonly timeoutMs?: number;
+  /** Whether an idle connection is tried regularly, which keeps the process alive; default true. */
+  readonly keepalive?: boolean;
+  /** When no host keys are set: trusts the key that the host shows first, and remembers it here. */
+  readonly trustFirst?: KnownHosts | undefined;
+}
+
 /**
  * Connects to an SSH host, checks its key and signs in.
- * @param timeoutMs for everything together
  * @throws BackupError `permission` when the host is not trusted or does not let us in, `invalid-config` for a
  *   key that cannot be used, `unavailable` when the host cannot be reached; nothing is left open then
  */
 export async function connectSsh(
   options: SshOptions,
   signal: AbortSignal,
-  timeoutMs: number = CONNECT_MS,
+  { timeoutMs = CONNECT_MS, keepalive = true, trustFirst }: ConnectSettings = {},
 ): Promise<SshConnection> {
   throwIfAborted(signal);
   const ssh = await loadSsh();
   const methods = await signInMethods(ssh, options);
   const late = AbortSignal.timeout(timeoutMs);
-  const check = new HostKeyCheck(options.hostKeys);
-  const attempt = { ssh, options, methods, check, signal: AbortSignal.any([signal, late]) };
+  const knownHosts = options.hostKeys.length === 0 ? trustFirst : undefined;
+  const known = await knownHosts?.fingerprintsOf(options.host, options.port);
+  const check = new HostKeyCheck(known ?? options.hostKeys, knownHosts);
+  const confirm = async () => {
+    if (check.first !== undefined) await knownHosts?.remember(options.host, options.port, check.first);
+  };
+  const attempt = { ssh, options, methods, check, confirm, keepalive };
+  const either = AbortSignal.any([signal, late]);
   try {
     for (;;) {
       const asked = check.algorithms.length;
       try {
-        return await connectOnce(attempt);
+        return await connectOnce(attempt, either);
       } catch (error) {
         // The trusted key may be another one of the host: it shows the others when it is asked for them.
         if (check.algorithms.length === asked || check.algorithms.length === 0) throw error;
@@ -130,10 +189,13 @@ interface Attempt {
   readonly options: SshOptions;
   readonly methods: readonly AnyAuthMethod[];
   readonly check: HostKeyCheck;
-  readonly signal: AbortSignal;
+  /** Before we say who we are, and after the host has proven that the key is its own. */
+  readonly confirm: () => Promise<void>;
+  readonly keepalive: boolean;
 }
 
-async function connectOnce({ ssh, options, methods, check, signal }: Attempt): Promise<SshConnection> {
+async function connectOnce(attempt: Attempt, signal: AbortSignal): Promise<SshConnection> {
+  const { ssh, options, methods, check, confirm, keepalive } = attempt;
   throwIfAborted(signal);
   const { host, port, user } = options;
   const client = new ssh.Client();
@@ -148,10 +210,10 @@ async function connectOnce({ ssh, options, methods, check, signal }: Attempt): P
     client.connect({
       sock: socket,
       username: user,
-      authHandler: [...methods],
+      authHandler: inTurn(methods, confirm, reject),
       hostVerifier: check.accepts,
       algorithms: { serverHostKey: check.algorithms },
-      keepaliveInterval: KEEPALIVE_MS,
+      keepaliveInterval: keepalive ? KEEPALIVE_MS : 0,
       keepaliveCountMax: KEEPALIVES_MISSED,
       readyTimeout: 0,
     });
@@ -163,6 +225,27 @@ async function connectOnce({ ssh, options, methods, check, signal }: Attempt): P
   } finally {
     signal.removeEventListener('abort', stop);
   }
+}
+
+/** Tries one after the other. */
+function inTurn(
+  methods: readonly AnyAuthMethod[],
+  confirm: () => Promise<void>,
+  fail: (error: unknown) => void,
+): AuthHandlerMiddleware {
+  let tried = 0;
+  return (_left, _partial, next) => {
+    const method = methods[tried];
+    tried += 1;
+    if (method === undefined) fail(allRefused());
+    else confirm().then(() => next(method), fail);
+  };
+}
+
+function allRefused(): Error {
+  return Object.assign(new Error('All methods of signing in were refused'), {
+    level: 'client-authentication',
+  });
 }
 
 function levelOf(error: unknown): unknown {

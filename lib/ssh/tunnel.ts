@@ -39,7 +39,7 @@ export async function openTunnel(
   signal: AbortSignal,
   timeoutMs?: number,
 ): Promise<Tunnel> {
-  const connection = await connectSsh(ssh, signal, timeoutMs);
+  const connection = await connectSsh(ssh, signal, timeoutMs === undefined ? {} : { timeoutMs });
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
   try {
     const first = await orAbort(connection.forward(target.host, target.port), signal);
