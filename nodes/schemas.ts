@@ -59,8 +59,9 @@ function toBackupNodeType(node: AnyNode): BackupNodeType {
 
 function referencesOf(node: AnyNode, { values }: NodeSettings) {
   const form = formOf(node.schema);
-  return form.fields.flatMap(({ name, configTypes, cases }) => {
-    const active = activeCase(form, cases, values);
+  return form.fields.flatMap((field) => {
+    const { name, configTypes } = field;
+    const active = activeCase(form, field, values);
     if (configTypes === undefined || active === undefined) return [];
     return [{ field: name, types: configTypes, required: active.rule.required }];
   });

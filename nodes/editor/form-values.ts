@@ -1,4 +1,5 @@
 import type { FieldCase, FormField } from '../forms/form-description.ts';
+import { unlessSet } from '../forms/rules.ts';
 import { readList } from './list-field.ts';
 import type { EditorNodeDescription } from './node-description.ts';
 import type { EditorNode } from './red.ts';
@@ -62,7 +63,10 @@ export function caseOf(
   const { discriminator, fields } = description.form;
   const chooser = fields.find(({ name }) => name === discriminator);
   const chosen = chooser === undefined ? undefined : currentValue(description, node, chooser);
-  return field.cases.find(({ when }) => when === undefined || when === chosen);
+  const active = field.cases.find(({ when }) => when === undefined || when === chosen);
+  const excuse = fields.find(({ name }) => name === field.requiredUnless);
+  if (active === undefined || excuse === undefined) return active;
+  return { ...active, rule: unlessSet(active.rule, currentValue(description, node, excuse)) };
 }
 
 /** What a select of config nodes holds when none is chosen. */

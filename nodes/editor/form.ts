@@ -64,7 +64,8 @@ function prepareField(
   // A node of an older version lacks newer fields: show what they will be.
   if (input !== null && node[field.name] === undefined) setValue(input, field.initial);
   if (input instanceof HTMLSelectElement && field.control === 'select') keepUnknown(input, node[field.name]);
-  if (field.cautions !== undefined) input?.addEventListener('change', refresh);
+  const excuses = description.form.fields.some(({ requiredUnless }) => requiredUnless === field.name);
+  if (field.cautions !== undefined || excuses) input?.addEventListener('change', refresh);
 }
 
 function listOf(value: unknown): readonly unknown[] {

@@ -103,7 +103,7 @@ function toField(name: string, property: JsonProperty, cases: readonly FieldCase
 }
 
 function shared(name: string, property: JsonProperty) {
-  const { icon, unit, configTypes, section, placeholder, cautions } = property;
+  const { icon, unit, configTypes, section, placeholder, cautions, requiredUnless } = property;
   return {
     name,
     secret: property.secret ?? false,
@@ -113,6 +113,7 @@ function shared(name: string, property: JsonProperty) {
     ...(section === undefined ? {} : { section }),
     ...(placeholder === undefined ? {} : { placeholder }),
     ...(cautions === undefined ? {} : { cautions }),
+    ...(requiredUnless === undefined ? {} : { requiredUnless }),
   };
 }
 

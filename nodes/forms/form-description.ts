@@ -24,6 +24,8 @@ export interface FormField {
   readonly placeholder?: string;
   /** Values that the form warns of. */
   readonly cautions?: readonly string[];
+  /** The truth value that lets it be empty: without it the field must be filled in. */
+  readonly requiredUnless?: string;
   /** What a new node starts with. */
   readonly initial: FieldValue;
   /** Every option of a select, of all variants. */

@@ -24,6 +24,8 @@ export interface FormMeta {
   readonly placeholder?: string | undefined;
   /** Values that the form warns of; the warning is a text of the catalogue, below `<type>.<field>.cautions`. */
   readonly cautions?: readonly string[] | undefined;
+  /** The field must be filled in unless this truth value of the same form is set. */
+  readonly requiredUnless?: string | undefined;
   /** A regular expression that also the browser checks, where the schema itself uses a function. */
   readonly pattern?: string | undefined;
 }

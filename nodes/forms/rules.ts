@@ -49,6 +49,11 @@ export interface Problem {
   readonly entry?: number;
 }
 
+/** The rule of a field that must be filled in unless another one, a truth value, is set. */
+export function unlessSet(rule: Rule, other: unknown): Rule {
+  return other === true || other === 'true' ? rule : { ...rule, required: true, minItems: rule.minItems || 1 };
+}
+
 const WHOLE_VARIABLE = /^\$\{[A-Za-z_][A-Za-z0-9_]*\}$/;
 const ANY_VARIABLE = /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;

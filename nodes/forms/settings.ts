@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { BackupError } from '../../lib/errors.ts';
 import { describeForm, type SettingsSchema } from './describe-form.ts';
-import type { FieldCase, FormDescription } from './form-description.ts';
+import type { FieldCase, FormDescription, FormField } from './form-description.ts';
 import { problemText } from './problem-text.ts';
-import { checkValue, normalise } from './rules.ts';
+import { checkValue, normalise, unlessSet } from './rules.ts';
 
 /** The part of a node's definition that its settings are read with. */
 export interface SettingsSpec<Schema extends SettingsSchema> {
@@ -54,7 +54,7 @@ export function readSettings<Schema extends SettingsSchema>(
   const problems: FieldProblem[] = [];
   const input: Record<string, unknown> = {};
   for (const field of form.fields) {
-    const active = activeCase(form, field.cases, upgraded.raw);
+    const active = activeCase(form, field, upgraded.raw);
     if (active === undefined) continue;
     const value = upgraded.raw[field.name];
     const problem = checkValue(active.rule, value, 'refused');
@@ -67,11 +67,13 @@ export function readSettings<Schema extends SettingsSchema>(
 /** The case of a field that holds with these settings; undefined when their variant does not have it. */
 export function activeCase(
   form: FormDescription,
-  cases: readonly FieldCase[],
+  { cases, requiredUnless }: FormField,
   raw: RawSettings,
 ): FieldCase | undefined {
   const chosen = form.discriminator === undefined ? undefined : raw[form.discriminator];
-  return cases.find(({ when }) => when === undefined || when === chosen);
+  const active = cases.find(({ when }) => when === undefined || when === chosen);
+  if (active === undefined || requiredUnless === undefined) return active;
+  return { ...active, rule: unlessSet(active.rule, raw[requiredUnless]) };
 }
 
 /** Blanks at the ends of a passphrase belong to it. */

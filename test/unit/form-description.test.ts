@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { z } from 'zod';
 import { describeForm } from '../../nodes/forms/describe-form.ts';
-import { readSettings, settingsError } from '../../nodes/forms/settings.ts';
+import { type RawSettings, readSettings, settingsError } from '../../nodes/forms/settings.ts';
 
 const schema = z.discriminatedUnion('kind', [
   z.object({
@@ -149,6 +149,19 @@ describe('settings of a node', () => {
     assert.deepEqual(read, { problems: [{ field: '', message: 'it takes both' }] });
     assert.ok('problems' in read);
     assert.equal(settingsError('A node', read.problems).message, 'A node is not set up: it takes both');
+  });
+
+  it('may be empty where another one says so', () => {
+    const trust = z.object({
+      keys: z.array(z.string()).default([]).meta({ requiredUnless: 'any' }),
+      any: z.boolean().default(false),
+    });
+    const read = (raw: RawSettings) => readSettings({ schema: trust, schemaVersion: 1 }, raw);
+    const missing = { problems: [{ field: 'keys', message: 'is missing' }] };
+    assert.deepEqual(read({}), missing);
+    assert.deepEqual(read({ keys: [''], any: false }), missing);
+    assert.deepEqual(read({ keys: ['a'] }), { settings: { keys: ['a'], any: false } });
+    assert.deepEqual(read({ keys: [], any: 'true' }), { settings: { keys: [], any: true } });
   });
 
   it('leave the blanks of a secret alone', () => {

@@ -38,8 +38,9 @@ function entry(node: AnyNode): Record<string, unknown> {
   return { ...settings, id: sampleId(node.type), type: node.type, schemaVersion: node.schemaVersion };
 }
 
-function example({ name, control, configTypes, initial, cases, placeholder = '' }: FormField): unknown {
-  const required = cases[0]?.rule.required === true;
+function example(field: FormField): unknown {
+  const { name, control, configTypes, initial, cases, placeholder = '', requiredUnless } = field;
+  const required = cases[0]?.rule.required === true || requiredUnless !== undefined;
   // Nobody is asked beyond this machine.
   if (name === 'host') return '127.0.0.1';
   if (configTypes !== undefined) return sampleId(configTypes[0] ?? '');
