@@ -51,7 +51,9 @@ export interface Problem {
 
 /** The rule of a field that must be filled in unless another one, a truth value, is set. */
 export function unlessSet(rule: Rule, other: unknown): Rule {
-  return other === true || other === 'true' ? rule : { ...rule, required: true, minItems: rule.minItems || 1 };
+  return other === true || other === 'true'
+    ? rule
+    : { ...rule, required: true, minItems: rule.minItems || 1 };
 }
 
 const WHOLE_VARIABLE = /^\$\{[A-Za-z_][A-Za-z0-9_]*\}$/;
