@@ -3,7 +3,7 @@ import type { DestinationDriver } from '../../lib/destinations/driver.ts';
 import { defineNode, type NodeDefinition } from '../define-node.ts';
 import type { FormAction } from '../form-actions.ts';
 import type { SettingsSchema } from '../forms/describe-form.ts';
-import { offer, type ServiceUse, STORAGE } from '../services.ts';
+import { offer, STORAGE } from '../services.ts';
 import { testStorage } from './test-storage.ts';
 
 /** What one kind of storage is, apart from what all of them have. */
@@ -17,10 +17,10 @@ export interface StorageKind<Schema extends SettingsSchema> {
   readonly schema: Schema;
   /**
    * Makes the driver, without connecting.
-   * @param use finds other config nodes that the settings refer to
+   * @param dataDir folder of the history and the key vault
    * @throws BackupError `invalid-config`
    */
-  open(settings: z.output<Schema>, use: ServiceUse): DestinationDriver;
+  open(settings: z.output<Schema>, dataDir: string): DestinationDriver;
   /** Where testing a connection is more than asking the driver. */
   readonly test?: Partial<FormAction>;
 }
@@ -51,13 +51,14 @@ export function storageNode<Schema extends SettingsSchema>({
         name: 'test',
         route: 'storages/test',
         icon: 'fa-plug',
-        run: (settings: z.output<Schema>, { signal, use }) => testStorage(open(settings, use), signal),
+        run: (settings: z.output<Schema>, { signal, dataDir }) =>
+          testStorage(open(settings, dataDir), signal),
         ...test,
       },
     ],
     schema,
-    setup({ settings, use }) {
-      const driver = open(settings, use);
+    setup({ settings, runtime }) {
+      const driver = open(settings, runtime.dataDir);
       return { offers: [offer(STORAGE, { driver: () => driver })] };
     },
   });
