@@ -1,20 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { allNodes } from '../nodes/schemas.ts';
 import { editorHtml } from './editor-html.ts';
 import { withFieldTables } from './help.ts';
 import { nodePage } from './node-page.ts';
-import { CATALOGUE_SETS, LANGUAGES, mergedCatalogue, ROOT } from './sources.ts';
+import { CATALOGUE_SETS, LANGUAGES, mergedCatalogue, ROOT, readHelp } from './sources.ts';
 
 /** Builds the package: `dist/`, `resources/` and `examples/`, and the pages of the nodes in `docs/nodes/`. */
 function build(): void {
@@ -44,7 +35,7 @@ function writeForms(): void {
     for (const language of LANGUAGES) {
       const catalogue = mergedCatalogue(language, set);
       write(`dist/nodes/locales/${language}/${set}.json`, `${JSON.stringify(catalogue, undefined, 2)}\n`);
-      const help = readFileSync(join(ROOT, `locales/${language}/${set}.html`), 'utf8');
+      const help = readHelp(language, set);
       write(`dist/nodes/locales/${language}/${set}.html`, withFieldTables(help, nodes, catalogue));
     }
   }

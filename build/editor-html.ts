@@ -1,6 +1,7 @@
 import type { AnyNode } from '../nodes/define-node.ts';
 import type { EditorNodeDescription } from '../nodes/editor/node-description.ts';
 import type { FormField } from '../nodes/forms/form-description.ts';
+import { optionKey } from '../nodes/forms/option-key.ts';
 import { formOf } from '../nodes/forms/settings.ts';
 import type { NodeRole } from '../nodes/node-role.ts';
 import { findText, readCatalogue } from './sources.ts';
@@ -114,7 +115,7 @@ function control(key: string, id: string, field: FormField): string {
 }
 
 function optionOf(key: string, option: string): string {
-  return `<option value="${attribute(option)}" data-i18n="${key}.options.${option}"></option>`;
+  return `<option value="${attribute(option)}" data-i18n="${optionKey(key, option)}"></option>`;
 }
 
 function unit(field: FormField): string {

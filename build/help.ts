@@ -5,7 +5,7 @@ import { attribute } from './editor-html.ts';
 import { type Catalogue, findText, textOf } from './sources.ts';
 
 /** Where the help of a node wants the list of its fields. */
-const PLACE = /<!-- fields of ([a-z-]+) -->/g;
+const PLACE = /<!-- fields of ([a-z0-9-]+) -->/g;
 
 /** Puts the list of each node's fields into the help that people wrote. */
 export function withFieldTables(help: string, nodes: readonly AnyNode[], catalogue: Catalogue): string {

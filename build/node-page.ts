@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { AnyNode } from '../nodes/define-node.ts';
 import type { FormField } from '../nodes/forms/form-description.ts';
+import { optionKey } from '../nodes/forms/option-key.ts';
+import type { Rule } from '../nodes/forms/rules.ts';
 import { formOf } from '../nodes/forms/settings.ts';
 import { kindOf } from './help.ts';
-import { type Catalogue, findText, mergedCatalogue, ROOT, textOf } from './sources.ts';
+import { type Catalogue, findText, mergedCatalogue, readHelp, textOf } from './sources.ts';
 
 /** The page of a node in `docs/nodes/`: its help, and a table of its settings with their rules. */
 export function nodePage(node: AnyNode): string {
@@ -30,7 +30,7 @@ export function nodePage(node: AnyNode): string {
 }
 
 function helpOf({ type, set }: AnyNode): string {
-  const all = readFileSync(join(ROOT, `locales/en-US/${set}.html`), 'utf8');
+  const all = readHelp('en-US', set);
   const help = new RegExp(`data-help-name="${type}">([\\s\\S]*?)</script>`).exec(all)?.[1];
   if (help === undefined) throw new Error(`locales/en-US/${set}.html has no help for ${type}`);
   return help;
@@ -50,20 +50,25 @@ function takes(type: string, field: FormField, catalogue: Catalogue): string {
   if (field.secret) return `${kindOf(field, catalogue)}, a credential`;
   if (field.options.length > 0) {
     return field.options
-      .map((option) => `\`${option}\` (${findText(catalogue, `${type}.${field.name}.options.${option}`)})`)
+      .map((option) => `\`${option}\` (${findText(catalogue, optionKey(`${type}.${field.name}`, option))})`)
       .join(', ');
   }
-  const ranges = field.cases.map(({ when, rule: { minimum, exclusiveMinimum, maximum } }) => {
-    const low = minimum ?? (exclusiveMinimum === undefined ? undefined : `more than ${exclusiveMinimum}`);
-    if (low === undefined && maximum === undefined) return '';
-    const range = `${low ?? ''}–${maximum ?? ''}`
-      .replace(/–$/, ' or more')
-      .replace(/^(more than \d+) or more$/, '$1');
-    return when === undefined ? range : `${range} (${when})`;
-  });
-  const known = ranges.filter((range) => range !== '').join(', ');
+  const ranges = field.cases
+    .map(({ when, rule }) => ({ when, range: rangeOf(rule) }))
+    .filter(({ range }) => range !== '');
+  const isSame = new Set(ranges.map(({ range }) => range)).size === 1;
+  const shown = isSame ? ranges.slice(0, 1) : ranges;
+  const known = shown
+    .map(({ when, range }) => (isSame || when === undefined ? range : `${range} (${when})`))
+    .join(', ');
   const kind = kindOf(field, catalogue);
   return known === '' ? kind : `${kind}, ${known}`;
+}
+
+function rangeOf({ minimum, exclusiveMinimum, maximum }: Rule): string {
+  const low = minimum ?? (exclusiveMinimum === undefined ? undefined : `more than ${exclusiveMinimum}`);
+  if (low === undefined && maximum === undefined) return '';
+  return `${low ?? ''}–${maximum ?? ''}`.replace(/–$/, ' or more').replace(/^(more than \d+) or more$/, '$1');
 }
 
 function defaultOf(field: FormField): string {

@@ -31,6 +31,15 @@ export function readCatalogue(language: Language, name: NodeSet | 'common'): Cat
   return JSON.parse(readFileSync(join(ROOT, `locales/${language}/${name}.json`), 'utf8')) as Catalogue;
 }
 
+/** What a part of a help stands in: `locales/<language>/destination-messages.html`. */
+const INCLUDED = /<!-- include ([a-z-]+) -->\n/g;
+
+/** The help of a node set as people wrote it, with the parts that several nodes share. */
+export function readHelp(language: Language, set: NodeSet): string {
+  const read = (name: string) => readFileSync(join(ROOT, `locales/${language}/${name}.html`), 'utf8');
+  return read(set).replaceAll(INCLUDED, (_place, name: string) => read(name));
+}
+
 /**
  * A text of a catalogue.
  * @throws Error when it is missing, so that a build never ships a form without its labels

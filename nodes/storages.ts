@@ -1,5 +1,8 @@
+import { ftpStorageNode } from './config/ftp-storage.ts';
 import { localStorageNode } from './config/local-storage.ts';
+import { s3StorageNode } from './config/s3-storage.ts';
 import type { StorageNode } from './config/storage-node.ts';
+import { webdavStorageNode } from './config/webdav-storage.ts';
 import type { AnyNode } from './define-node.ts';
 import { destinationNode } from './destinations/destination-node.ts';
 
@@ -10,7 +13,12 @@ type AnyStorageNode = AnyNode & Pick<StorageNode, 'kind'>;
  * restore and verify nodes can read from it. The first one stays: Node-RED knows it as the type that those
  * nodes refer to.
  */
-export const storageNodes: readonly [AnyStorageNode, ...AnyStorageNode[]] = [localStorageNode];
+export const storageNodes: readonly [AnyStorageNode, ...AnyStorageNode[]] = [
+  localStorageNode,
+  s3StorageNode,
+  webdavStorageNode,
+  ftpStorageNode,
+];
 
 /** The destination node of every kind. */
 export const destinationNodes: readonly AnyNode[] = storageNodes.map(({ kind }) => destinationNode(kind));

@@ -1,4 +1,5 @@
 import type { FormField } from '../forms/form-description.ts';
+import { optionKey } from '../forms/option-key.ts';
 import { cancelForm, prepareForm, saveForm } from './form.ts';
 import { caseOf } from './form-values.ts';
 import type { EditorNodeDescription } from './node-description.ts';
@@ -67,7 +68,7 @@ function labelOf(description: EditorNodeDescription, node: EditorNode, text: Tra
     const value = node[name];
     if (field === undefined || typeof value !== 'string' || value === '') continue;
     if (caseOf(description, node, field) === undefined) continue;
-    if (field.options.includes(value)) return text(`${type}.${name}.options.${value}`);
+    if (field.options.includes(value)) return text(optionKey(`${type}.${name}`, value));
     if (field.configTypes === undefined) return value;
     const referred = red.nodes.node(value);
     if (referred) return red.utils.getNodeLabel(referred);

@@ -12,6 +12,7 @@ import {
 } from '../../build/sources.ts';
 import type { AnyNode } from '../../nodes/define-node.ts';
 import type { FormField } from '../../nodes/forms/form-description.ts';
+import { optionKey } from '../../nodes/forms/option-key.ts';
 import { formOf } from '../../nodes/forms/settings.ts';
 import { allNodes } from '../../nodes/schemas.ts';
 import { Editor } from '../support/editor/editor.ts';
@@ -27,7 +28,7 @@ const TEXTS =
 /** Each language in a theme of its own, so that both themes are looked at. */
 const THEMES = { 'en-US': 'light', de: 'dark' } as const;
 /** What stands in place of a text whose key is in no catalogue. */
-const RAW_KEY = /\b(dbackup-[a-z-]+|form|problem|status|palette)\.[a-z]\w*/;
+const RAW_KEY = /\b(dbackup-[a-z0-9-]+|form|problem|status|palette)\.[a-z]\w*/;
 
 const inPalette = allNodes.filter(({ role }) => role !== 'config');
 
@@ -117,7 +118,7 @@ async function assertFieldTexts(
   if (options.length === 0) return;
   assert.deepEqual(
     await form.input(name).locator('option').allTextContents(),
-    options.map((option) => findText(catalogue, `${key}.options.${option}`)),
+    options.map((option) => findText(catalogue, optionKey(key, option))),
   );
 }
 

@@ -9,6 +9,23 @@ export const SERVER_VARIABLES: Readonly<Record<string, string>> = {
   SSH_HOST_KEY: 'SHA256:oHx3dJ8bXJPpCQvFgKp1nq9cXyC0q5zN6tZq0m1sV4E',
 };
 
+/** The same for the templates of storages. */
+export const STORAGE_VARIABLES: Readonly<Record<string, string>> = {
+  S3_ENDPOINT: 'https://s3.example.com',
+  S3_REGION: 'eu-central-1',
+  S3_BUCKET: 'my-backups',
+  S3_ACCESS_KEY_ID: 'AKIAEXAMPLE',
+  S3_SECRET_ACCESS_KEY: 'x',
+  NEXTCLOUD_URL: 'https://cloud.example.com',
+  NEXTCLOUD_USER: 'alice',
+  NEXTCLOUD_APP_PASSWORD: 'x',
+  FTP_HOST: 'ftp.example.com',
+  FTP_PORT: '21',
+  FTP_USER: 'backup',
+  FTP_PASSWORD: 'x',
+  FTP_CA_FILE: '/etc/ssl/certs/ca-certificates.crt',
+};
+
 function variablesOf(prefix: string): Record<string, string> {
   const values = { HOST: '127.0.0.1', PORT: '12345', USER: 'backup', PASSWORD: 'x', DATABASE: 'shop' };
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [`${prefix}_${name}`, value]));

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { ROOT } from '../../build/sources.ts';
 import { checkFlow } from '../../lib/plan/flow-check.ts';
 import { parseFlow } from '../../lib/plan/flow-file.ts';
+import { substituteVariables } from '../../nodes/forms/environment.ts';
 import { formOf } from '../../nodes/forms/settings.ts';
 import { backupNodeTypes, nodeSchemas } from '../../nodes/schemas.ts';
-import { SERVER_VARIABLES } from '../support/template-variables.ts';
+import { SERVER_VARIABLES, STORAGE_VARIABLES } from '../support/template-variables.ts';
 
 const names = readdirSync(join(ROOT, 'flows'));
 
@@ -20,7 +21,10 @@ const ENVIRONMENT = {
   AGE_RECIPIENT: 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p',
   RESTORE_TO: '/srv/app/restored.sqlite',
   ...SERVER_VARIABLES,
+  ...STORAGE_VARIABLES,
 };
+
+const variable = (name: string) => Object.entries(ENVIRONMENT).find(([key]) => key === name)?.[1];
 
 function problems(name: string, environment: Record<string, string>) {
   const nodes = parseFlow(readFileSync(join(ROOT, 'flows', name), 'utf8'), name);
@@ -28,7 +32,7 @@ function problems(name: string, environment: Record<string, string>) {
     backupTypes: backupNodeTypes,
     isKnownType: (type) => /^(inject|debug|catch|comment|change|http (in|response))$|^tab$/.test(type),
     environment,
-    credentialsOf: () => ({}),
+    credentialsOf: ({ credentials }) => substituteVariables({ ...Object(credentials) }, variable),
   });
   // A flow that only restores is meant to be one.
   return found.filter(({ code }) => code !== 'no-source');

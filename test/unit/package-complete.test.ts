@@ -14,6 +14,7 @@ import {
   readCatalogue,
 } from '../../build/sources.ts';
 import type { AnyNode, NodeSet } from '../../nodes/define-node.ts';
+import { optionKey } from '../../nodes/forms/option-key.ts';
 import { formOf } from '../../nodes/forms/settings.ts';
 import type { NodeSetApi } from '../../nodes/register-nodes.ts';
 import { allNodes, nodeSchemas } from '../../nodes/schemas.ts';
@@ -45,7 +46,7 @@ function neededTexts(node: AnyNode): string[] {
     `${node.type}.${name}.label`,
     `${node.type}.${name}.hint`,
     `form.kinds.${control}`,
-    ...options.map((option) => `${node.type}.${name}.options.${option}`),
+    ...options.map((option) => optionKey(`${node.type}.${name}`, option)),
     ...cautions.map((value) => `${node.type}.${name}.cautions.${value}`),
   ]);
   const actions = (node.actions ?? []).map(({ name }) => `${node.type}.actions.${name}.label`);
@@ -75,7 +76,7 @@ describe('the package', () => {
 
   it('has every type once, named dbackup-…', () => {
     assert.equal(Object.keys(nodeSchemas).length, allNodes.length);
-    for (const { type } of allNodes) assert.match(type, /^dbackup-[a-z]+(-[a-z]+)*$/);
+    for (const { type } of allNodes) assert.match(type, /^dbackup-[a-z][a-z0-9]*(-[a-z]+)*$/);
   });
 
   for (const node of allNodes) {
