@@ -7,6 +7,7 @@ import type { Migration } from 'kysely/migration';
  */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_history': { up: createHistory },
+  '0002_schedules': { up: createSchedules },
 };
 
 async function createHistory(db: Kysely<unknown>): Promise<void> {
@@ -64,4 +65,14 @@ async function createHistory(db: Kysely<unknown>): Promise<void> {
     .addColumn('stored_bytes', 'integer', (column) => column.notNull())
     .execute();
   await db.schema.createIndex('sets_by_run').on('sets').column('run').execute();
+}
+
+async function createSchedules(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('schedules')
+    .addColumn('node', 'text', (column) => column.primaryKey())
+    .addColumn('timetable', 'text', (column) => column.notNull())
+    .addColumn('handled_at', 'text', (column) => column.notNull())
+    .addColumn('paused', 'integer', (column) => column.notNull())
+    .execute();
 }

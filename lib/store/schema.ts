@@ -9,6 +9,7 @@ export interface StoreSchema {
   artifacts: ArtifactTable;
   destinations: DestinationTable;
   sets: SetTable;
+  schedules: ScheduleTable;
 }
 
 /** One process that has this store open, or had it. */
@@ -63,4 +64,15 @@ export interface SetTable {
   healed: 0 | 1;
   raw_bytes: number;
   stored_bytes: number;
+}
+
+/** What is known of a schedule across restarts. */
+export interface ScheduleTable {
+  /** Id of its node. */
+  node: string;
+  /** Expression and time zone that the rest was recorded for. */
+  timetable: string;
+  /** Every fire up to this time is dealt with. */
+  handled_at: string;
+  paused: 0 | 1;
 }

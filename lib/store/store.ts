@@ -5,14 +5,18 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
+import type { RunFate } from '../backupset/orphans.ts';
 import type { RunJournal } from '../runs/journal.ts';
+import type { ScheduleMemory } from '../schedule/scheduler.ts';
 import { StoreDialect } from './dialect.ts';
+import { queryFates } from './fates.ts';
 import { queryRuns, type RunQuery, type RunRecord } from './history.ts';
 import { endInstance, failInterruptedRuns } from './interrupted.ts';
 import { createRunJournal } from './journal.ts';
 import { migrate } from './migrate.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { announcePresence, type Presence } from './presence.ts';
+import { createScheduleMemory } from './schedules.ts';
 import type { StoreSchema } from './schema.ts';
 import { storeError } from './store-error.ts';
 
@@ -28,6 +32,10 @@ export interface Store {
   /** Runs that were found unfinished by a dead process when the store was opened, now marked failed. */
   readonly interrupted: readonly string[];
   runs(query?: RunQuery): Promise<RunRecord[]>;
+  /** What is remembered of the schedule with this node id. */
+  schedule(node: string): ScheduleMemory;
+  /** Whether runs may still be writing, or ended without their set; others are left out. */
+  fates(runIds: readonly string[]): Promise<ReadonlyMap<string, RunFate>>;
   /** Notes the end of this process. Closed it is in any case. @throws BackupError when that cannot be noted */
   close(): Promise<void>;
 }
@@ -117,6 +125,8 @@ function createStore(
     journal,
     interrupted,
     runs: (query = {}) => queryRuns(db, query),
+    schedule: (node) => createScheduleMemory(db, sqlite.name, node),
+    fates: (runIds) => queryFates(db, runIds),
     close() {
       closing ??= close();
       return closing;
