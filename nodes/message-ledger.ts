@@ -55,9 +55,14 @@ export class MessageLedger {
     this.#countsAll = true;
   }
 
+  /** A run whose first message is about to be sent. It is due at once when nothing of it is. */
+  expect(runId: string): void {
+    if (!this.#runs.has(runId)) this.#runs.set(runId, { open: 0, lastMoved: this.#now() });
+  }
+
   /** A run starts with a message that a node is handling. Repeating it for a known run adds the message. */
   open(runId: string, node: TrackedNode, msg: object): void {
-    if (!this.#runs.has(runId)) this.#runs.set(runId, { open: 0, lastMoved: this.#now() });
+    this.expect(runId);
     const entry = this.#find(msg, node, 'node');
     if (entry === undefined) this.#add({ node, msg, runId, place: 'node', reports: true });
     else if (entry.runId !== runId) this.#assign(entry, runId);

@@ -32,6 +32,16 @@ export interface FollowOptions {
 }
 
 /**
+ * What descends from one message: every message that bears its `_msgid`, which Node-RED and its nodes hand on, and the
+ * runs that sources have opened with them.
+ */
+export interface MessageTrace {
+  readonly runs: ReadonlySet<string>;
+  /** Where its messages are now. */
+  held(): HeldMessage[];
+}
+
+/**
  * Knows exactly when every message of a run has joined a destination or ended, by counting the messages that
  * Node-RED delivers, without a timer.
  *
@@ -44,6 +54,12 @@ export interface RunTracker {
   follow(runId: string, node: TrackedNode, msg: object, options: FollowOptions): void;
   /** The destination has joined: its message does not hold up the run any more. */
   joined(runId: string, node: TrackedNode, msg: object): void;
+  /**
+   * Follows what descends from the message with this `_msgid`, which is about to be sent. `ended` is called once, when
+   * none of its messages is on its way or inside a node any more; a run that it opened may then still go on, when a
+   * deploy has replaced the nodes that waited for it.
+   */
+  trace(messageId: string, ended: () => void): MessageTrace;
   /** Counts every message of the runtime from now on, not only those of runs. */
   countAll(): void;
   /** Resolves when no counted message is on its way or inside a node; at once when that is so already. */

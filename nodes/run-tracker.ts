@@ -1,6 +1,13 @@
 import { BackupError } from '../lib/errors.ts';
 import { type LedgerEntry, MessageLedger } from './message-ledger.ts';
-import type { FollowOptions, HeldMessage, RunTracker, TrackedNode } from './run-tracker-port.ts';
+import { MessageTraces } from './message-traces.ts';
+import type {
+  FollowOptions,
+  HeldMessage,
+  MessageTrace,
+  RunTracker,
+  TrackedNode,
+} from './run-tracker-port.ts';
 
 /** What the tracker uses of a Node-RED runtime; each node set's `RED` object offers it. */
 export interface TrackedRuntime {
@@ -70,6 +77,7 @@ class HookedRunTracker implements RunTracker {
   readonly #hooks: MessageHooks;
   readonly #onDispose: () => void;
   readonly #ledger = new MessageLedger(() => performance.now());
+  readonly #traces = new MessageTraces(() => performance.now());
   readonly #runs = new Map<string, FollowedRun>();
   readonly #idleWaiters: (() => void)[] = [];
   readonly #toCheck = new Set<string>();
@@ -92,11 +100,16 @@ class HookedRunTracker implements RunTracker {
       this.#runs.set(runId, { seal, deadlineMs, timer: undefined });
     }
     this.#ledger.open(runId, this.#running(node), msg);
+    this.#traces.opened(runId, msg);
     this.#moved(runId);
   }
 
   joined(runId: string, node: TrackedNode, msg: object): void {
     this.#moved(this.#ledger.joined(runId, node, msg));
+  }
+
+  trace(messageId: string, ended: () => void): MessageTrace {
+    return this.#traces.trace(messageId, ended);
   }
 
   countAll(): void {
@@ -127,6 +140,7 @@ class HookedRunTracker implements RunTracker {
     if (this.#check !== undefined) clearImmediate(this.#check);
     for (const run of this.#runs.values()) clearTimeout(run.timer);
     this.#runs.clear();
+    this.#traces.dispose();
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
     this.#onDispose();
   }
@@ -138,26 +152,33 @@ class HookedRunTracker implements RunTracker {
   }
 
   #sent({ msg, destination }: SendEvent): void {
+    this.#traces.sent(destination.node, msg);
     this.#moved(this.#ledger.sent(destination.node, msg, runIdOf(msg)));
   }
 
   #received({ msg, destination }: ReceiveEvent): void {
     const { node } = destination;
-    this.#moved(this.#ledger.received(node, msg, runIdOf(msg), reportsDone(node)));
+    const reports = reportsDone(node);
+    this.#traces.received(node, msg, reports);
+    this.#moved(this.#ledger.received(node, msg, runIdOf(msg), reports));
   }
 
   #returned({ msg, destination }: ReceiveEvent): void {
+    this.#traces.returned(destination.node, msg);
     this.#moved(this.#ledger.returned(destination.node, msg));
   }
 
   #completed({ msg, node }: CompleteEvent): void {
+    this.#traces.completed(node.node, msg);
     this.#moved(this.#ledger.completed(node.node, msg));
   }
 
   /** A node that a redeploy has closed never reports what it held; one that runs on is still the node of its id. */
   readonly #flowsStopped = (): void => {
     const { nodes } = this.#runtime;
-    for (const runId of this.#ledger.endInside((node) => nodes.getNode(node.id) !== node)) this.#moved(runId);
+    const isGone = (node: TrackedNode) => nodes.getNode(node.id) !== node;
+    for (const runId of this.#ledger.endInside(isGone)) this.#moved(runId);
+    this.#traces.endInside(isGone);
     this.#scheduleCheck();
   };
 
