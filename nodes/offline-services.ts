@@ -2,7 +2,7 @@ import { BackupError } from '../lib/errors.ts';
 import type { AnyNode, NodeContext } from './define-node.ts';
 import { type RawSettings, readSettings, settingsError } from './forms/settings.ts';
 import type { BackupRuntime } from './runtime.ts';
-import type { Offer, ServiceKey } from './services.ts';
+import { findOffer, type Offer, type ServiceKey } from './services.ts';
 
 /** A node that does not run: as it stands in a flow file or in the editor. */
 export interface OfflineNode {
@@ -34,8 +34,7 @@ export class OfflineServices {
   find<Service>(key: ServiceKey<Service>, nodeId: string): Service | undefined {
     const node = this.#nodes.node(nodeId);
     if (node === undefined) return undefined;
-    const offer = this.#offersOf(node).find(({ name }) => name === key.name);
-    return offer?.service as Service | undefined;
+    return findOffer(this.#offersOf(node), key);
   }
 
   /** The same. @throws BackupError `invalid-config` when there is none */

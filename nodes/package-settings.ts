@@ -2,12 +2,19 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { BackupError } from '../lib/errors.ts';
 
+const HOUR_MS = 3_600_000;
+const DEFAULT_SWEEP_HOURS = 24;
+/** Ten years: more is a mistake. */
+const MAX_SWEEP_HOURS = 87_600;
+
 /** `dbackup` in settings.js: docs/runner.md lists it. */
 export const packageSettings = z.strictObject({
   /** Folder of the history and the key vault. */
   dataDir: z.string().min(1).optional(),
   /** How long a message of a run may stay inside one node before the run begins without it. */
   planningSeconds: z.number().positive().optional(),
+  /** How long what interrupted runs have left in a storage stays there; 0 for ever. */
+  sweepAfterHours: z.number().nonnegative().max(MAX_SWEEP_HOURS).optional(),
 });
 
 export type PackageSettings = z.infer<typeof packageSettings>;
@@ -28,4 +35,23 @@ export function dataDirectory(settings: PackageSettings, userDir: string | undef
   const fromEnvironment = process.env.DBACKUP_DATA;
   if (fromEnvironment !== undefined && fromEnvironment !== '') return resolve(fromEnvironment);
   return resolve(settings.dataDir ?? join(userDir ?? '.', 'dbackup'));
+}
+
+/**
+ * How long what interrupted runs have left in a storage must have been quiet before it is removed, in ms:
+ * `DBACKUP_SWEEP_AFTER_HOURS`, else as settings.js says, else a day. 0 removes nothing.
+ * @throws BackupError `invalid-config`
+ */
+export function sweepGraceMs(
+  { sweepAfterHours = DEFAULT_SWEEP_HOURS }: PackageSettings,
+  env: Readonly<Record<string, string | undefined>>,
+): number {
+  const text = env.DBACKUP_SWEEP_AFTER_HOURS?.trim() ?? '';
+  if (text === '') return sweepAfterHours * HOUR_MS;
+  const hours = Number(text);
+  if (/^\d*\.?\d+$/.test(text) && hours <= MAX_SWEEP_HOURS) return hours * HOUR_MS;
+  throw new BackupError(
+    'invalid-config',
+    `DBACKUP_SWEEP_AFTER_HOURS is ${JSON.stringify(text)}: give it a number of hours, as 24 or 0.5, or 0 to sweep nothing`,
+  );
 }

@@ -4,7 +4,7 @@ import { type AdminApi, serveActions } from './admin-routes.ts';
 import type { AnyNode, BackupMessage, Deliver, NodeBehaviour, NodeContext } from './define-node.ts';
 import { formOf, readSettings, settingsError } from './forms/settings.ts';
 import { type BackupRuntime, backupRuntime, type RuntimeApi } from './runtime.ts';
-import { attachOffers, findService, serviceOf } from './services.ts';
+import { attachOffers, findOffer, findService, PLACE, serviceOf } from './services.ts';
 import { failure } from './status/status-text.ts';
 
 /** The part of `RED` that a node set gets from Node-RED and uses. */
@@ -53,6 +53,8 @@ function startNode(
   }
   const { runtime, behaviour } = started;
   attachOffers(node, behaviour.offers ?? []);
+  const place = findOffer(behaviour.offers ?? [], PLACE);
+  if (place !== undefined) runtime.startupSweep.add(() => place.binding());
   if (definition.role !== 'config') runtime.board.enlist(node.id, definition.role);
   if (definition.inputs === 1) listen(RED, node, started);
   node.on('close', (done: () => void) => {

@@ -19,7 +19,7 @@ export class RunReports {
     events.on('artifactFailed', ({ runId, node, database, error }) => {
       this.#artifactFailed(runId, node, database, error);
     });
-    events.on('notice', (notice) => this.#notice(notice));
+    events.on('notice', (notice) => this.tell(notice));
     events.on('finished', ({ runId }) => this.#messages.delete(runId));
   }
 
@@ -37,7 +37,8 @@ export class RunReports {
     else this.#RED.log.error(`[dbackup] ${text}`);
   }
 
-  #notice({ level, message, node: nodeId }: RunNotice): void {
+  /** A line of the node that it concerns, else of the log. */
+  tell({ level, message, node: nodeId }: Omit<RunNotice, 'runId'>): void {
     const node = nodeId === undefined ? undefined : this.#RED.nodes.getNode(nodeId);
     if (!node) this.#RED.log[level](`[dbackup] ${message}`);
     else if (level === 'info') node.log(message);

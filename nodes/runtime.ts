@@ -2,9 +2,15 @@ import type { NodeAPI, NodeStatus } from 'node-red';
 import { BackupEngine } from '../lib/engine/backup-engine.ts';
 import { BackupError, toBackupError } from '../lib/errors.ts';
 import type { RunJournal } from '../lib/runs/journal.ts';
+import { StartupSweep } from '../lib/runs/startup-sweep.ts';
 import { openStore, type Store } from '../lib/store/store.ts';
 import { DeployWindow } from './deploy-window.ts';
-import { dataDirectory, type PackageSettings, readPackageSettings } from './package-settings.ts';
+import {
+  dataDirectory,
+  type PackageSettings,
+  readPackageSettings,
+  sweepGraceMs,
+} from './package-settings.ts';
 import { whenProcessEnds } from './process-end.ts';
 import { RunReports } from './run-reports.ts';
 import { runTracker, type TrackedRuntime } from './run-tracker.ts';
@@ -23,6 +29,8 @@ export interface BackupRuntime {
   /** Results that come while a deploy replaces nodes wait here for the new ones. */
   readonly deploys: DeployWindow;
   readonly reports: RunReports;
+  /** Removes what killed runs have left in the storages of the flow. */
+  readonly startupSweep: StartupSweep;
   /** Folder of the history and the key vault. */
   readonly dataDir: string;
   readonly settings: PackageSettings;
@@ -70,6 +78,7 @@ function allRuntimes(): WeakMap<object, BackupRuntime> {
 
 function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   const settings = readPackageSettings((RED.settings as { dbackup?: unknown }).dbackup);
+  const graceMs = sweepGraceMs(settings, process.env);
   const dataDir = dataDirectory(settings, RED.settings.userDir);
   const closing = new AbortController();
   let opened: Promise<Store> | undefined;
@@ -85,6 +94,15 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   const board = new StatusBoard(engine.events, show, text);
   const reports = new RunReports(engine.events, RED);
   const deploys = new DeployWindow(RED.events);
+  const startupSweep = new StartupSweep({
+    graceMs,
+    fates: async (runIds) => (await store()).fates(runIds),
+    isWriting: (runId) => engine.isWriting(runId),
+    tell: (notice) => reports.tell(notice),
+    signal: closing.signal,
+  });
+  const beginSweep = () => startupSweep.begin();
+  RED.events.on('flows:started', beginSweep);
   let ended: Promise<void> | undefined;
   const shutdown = (reason: string) => (ended ??= end(reason));
   // Without its admin root, Node-RED is part of another program, which has its own ways to end.
@@ -96,8 +114,9 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   const end = async (reason: string) => {
     forget();
     release();
+    RED.events.removeListener('flows:started', beginSweep);
     closing.abort(new BackupError('aborted', reason));
-    await engine.shutdown(reason);
+    await Promise.all([engine.shutdown(reason), startupSweep.idle()]);
     board.close();
     deploys.dispose();
     await closeStore(opened, RED.log);
@@ -108,6 +127,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     board,
     deploys,
     reports,
+    startupSweep,
     dataDir,
     settings,
     closing: closing.signal,

@@ -68,6 +68,11 @@ export interface NodeLookup {
 /** Finds the service of a node that a setting refers to. @throws BackupError `invalid-config` when there is none */
 export type ServiceUse = <Service>(key: ServiceKey<Service>, nodeId: string) => Service;
 
+/** The service among what a node offers. */
+export function findOffer<Service>(offers: readonly Offer[], key: ServiceKey<Service>): Service | undefined {
+  return offers.find(({ name }) => name === key.name)?.service as Service | undefined;
+}
+
 const OFFERS: unique symbol = Symbol.for('@dbackup/node-red.offers');
 
 export function attachOffers(node: object, offers: readonly Offer[]): void {
@@ -95,6 +100,5 @@ export function findService<Service>(
 ): Service | undefined {
   const node = RED.nodes.getNode(nodeId);
   if (node === null || node === undefined || !(OFFERS in node)) return undefined;
-  const offers = (node as { [OFFERS]: readonly Offer[] })[OFFERS];
-  return offers.find(({ name }) => name === key.name)?.service as Service | undefined;
+  return findOffer((node as { [OFFERS]: readonly Offer[] })[OFFERS], key);
 }

@@ -1,7 +1,7 @@
 import { Console } from 'node:console';
 import { toBackupError } from '../lib/errors.ts';
 import type { FlowNode } from '../lib/plan/flow-file.ts';
-import type { PackageSettings } from '../nodes/package-settings.ts';
+import { type PackageSettings, sweepGraceMs } from '../nodes/package-settings.ts';
 import { type BackupRuntime, existingRuntime } from '../nodes/runtime.ts';
 import { parseDuration } from './duration.ts';
 import { startRuntime } from './embed.ts';
@@ -12,6 +12,8 @@ import { loadNodeRed } from './node-red.ts';
 import { NodeReports } from './node-reports.ts';
 import type { RunReport } from './report/run-report.ts';
 import type { EmbeddedRuntime, LogLine } from './runtime.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 /** How a flow is run, for people. */
 export interface PaceOptions {
@@ -47,11 +49,11 @@ export interface FlowSession {
 export async function openSession(
   options: SessionOptions,
   report: RunReport,
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
 ): Promise<FlowSession | ExitCode> {
   let valid = false;
   try {
-    const settings = packageSettingsOf(options);
+    const settings = packageSettingsOf(options, env);
     const flow = await readFlow(options.flow, options, env);
     valid = await isValid(flow, options, report, env);
     if (!valid) return EXIT.usage;
@@ -69,7 +71,7 @@ async function isValid(
   flow: FlowInput,
   options: SessionOptions,
   report: RunReport,
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
 ): Promise<boolean> {
   const problems = await validateFlow(flow, { userDir: userDirectory(options), env });
   report.problems(problems);
@@ -81,7 +83,7 @@ async function start(
   nodes: readonly FlowNode[],
   options: SessionOptions & { readonly settings: PackageSettings },
   report: RunReport,
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
 ): Promise<FlowSession> {
   const userDir = userDirectory(options);
   // Node-RED and third-party nodes print as they like; stdout is for answers.
@@ -119,8 +121,13 @@ async function start(
   };
 }
 
-/** What settings.js says to nodes in the editor. @throws BackupError `invalid-config` */
-function packageSettingsOf({ planning }: PaceOptions): PackageSettings {
+/**
+ * What settings.js says to nodes in the editor. What they take from the environment is looked at as well: a wrong
+ * value shall end the start.
+ * @throws BackupError `invalid-config`
+ */
+function packageSettingsOf({ planning }: PaceOptions, env: Environment): PackageSettings {
+  sweepGraceMs({}, env);
   return planning === undefined ? {} : { planningSeconds: parseDuration(planning) / 1000 };
 }
 

@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 
 export const MANIFEST_FILE = 'manifest.json';
 export const GUIDE_FILE = 'RESTORE.md';
+/** Tags, note and pin of a set: the one file that changes. */
+export const ANNOTATIONS_FILE = 'annotations.json';
 
 /** Longest file name stem made from a database name, in UTF-8 bytes: leaves room for extensions and temp names. */
 const MAX_STEM_BYTES = 150;
@@ -13,6 +15,15 @@ const MAX_STEM_BYTES = 150;
 export function newRunId(openedAt: Date): string {
   const time = `${openedAt.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
   return `${time}_${randomBytes(4).toString('hex')}`;
+}
+
+/** When the run with this id was opened, to the second; undefined for a name that is no run id. */
+export function openedAtOf(runId: string): Date | undefined {
+  const time = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z_[0-9a-f]{8}$/.exec(runId)?.slice(1);
+  if (time === undefined) return undefined;
+  const [year, month, day, hour, minute, second] = time;
+  const opened = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  return Number.isNaN(opened.getTime()) ? undefined : opened;
 }
 
 /**

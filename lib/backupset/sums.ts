@@ -21,6 +21,11 @@ const SUMS: Record<ChecksumRecord['algorithm'], { readonly tool: string; readonl
   blake2b512: { tool: 'b2sum', name: 'B2SUMS' },
 };
 
+/** True for the name that a checksum file of a set can have. */
+export function isSumsFile(name: string): boolean {
+  return Object.values(SUMS).some((sums) => name === sums.name || name === decodedSums(sums.name));
+}
+
 /**
  * The checksum files of a set, in the format of coreutils (`sha256sum -c`, `sha512sum -c`, `b2sum -c`).
  * `SHA256SUMS` always covers all stored files. Those ending in `.decoded` cover the files that appear while
@@ -30,7 +35,7 @@ export function sumsFiles(manifest: Manifest): SumsFile[] {
   const files = new Map<string, { tool: string; decoded: boolean; lines: Set<string> }>();
   const add = (algorithm: ChecksumRecord['algorithm'], digest: string, file: string, decoded: boolean) => {
     const { tool, name } = SUMS[algorithm];
-    const sums = decoded ? `${name}.decoded` : name;
+    const sums = decoded ? decodedSums(name) : name;
     const entry = files.get(sums) ?? { tool, decoded, lines: new Set<string>() };
     files.set(sums, entry);
     entry.lines.add(`${digest}  ${file}`);
@@ -48,6 +53,10 @@ export function sumsFiles(manifest: Manifest): SumsFile[] {
     decoded,
     text: `${[...lines].join('\n')}\n`,
   }));
+}
+
+function decodedSums(name: string): string {
+  return `${name}.decoded`;
 }
 
 /** Each checksum step with the name that the file has at that point of the chain. */

@@ -54,6 +54,11 @@ export class SetCopies {
     }
   }
 
+  /** True while that set is copied anywhere. */
+  isCopying(runId: string): boolean {
+    return [...this.#last.keys()].some((place) => place.endsWith(`/${runId}`));
+  }
+
   /** Resolves when no copy is under way. */
   async idle(): Promise<void> {
     while (this.#last.size > 0) await Promise.all(this.#last.values());

@@ -1,4 +1,4 @@
-import { orAbort } from '../../lib/abort.ts';
+import { orAbort, settled } from '../../lib/abort.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../../lib/errors.ts';
 import { chooseTrigger, flowTriggers, withoutSchedules } from '../../lib/plan/flow-triggers.ts';
 import type { RunResult } from '../../lib/runs/outcome.ts';
@@ -12,6 +12,9 @@ import type { NodeError } from '../node-reports.ts';
 import { createReport, type ReportOptions } from '../report/create-report.ts';
 import type { RunReport } from '../report/run-report.ts';
 import { exitCodeOfRun } from '../run-outcome.ts';
+
+/** How long the end waits for storages to be swept of what earlier runs have left, in ms. */
+const SWEEP_PATIENCE_MS = 60_000;
 
 export interface RunInput extends FlowOptions, PaceOptions, ReportOptions {
   readonly flow: string;
@@ -56,7 +59,7 @@ async function runOnce(input: RunInput, report: RunReport, context: CommandConte
   if (stopped !== undefined) report.failed(stopped);
   else if (results.length + tasks + nodeErrors.length === 0) report.failed(nothingRan());
   const states = results.map(({ state }) => state);
-  const deadlinePassed = limit.aborted;
+  const deadlinePassed = stopped !== undefined && limit.aborted;
   const exitCode = exitCodeOfRun({ states, tasks, nodeErrors: nodeErrors.length, deadlinePassed });
   return { exitCode, results, nodeErrors };
 }
@@ -71,6 +74,7 @@ async function runToEnd(
     throwIfAborted(signal);
     session.runtime.fire(trigger);
     await orAbort(flowIdle(session), signal);
+    await sweepEnd(session, signal);
     await session.close('The flow has ended');
     return undefined;
   } catch (thrown) {
@@ -87,6 +91,11 @@ async function flowIdle({ runtime, backup }: FlowSession): Promise<void> {
     await backup?.engine.idle();
     await runtime.tracker.idle();
   } while ((backup?.engine.activeRuns().length ?? 0) > 0);
+}
+
+/** The backup is done; what it would take long to look through is left for another day. */
+async function sweepEnd({ backup }: FlowSession, signal: AbortSignal): Promise<void> {
+  if (backup !== undefined) await settled(orAbort(backup.startupSweep.idle(), signal), SWEEP_PATIENCE_MS);
 }
 
 /** A signal that aborts when the time is over; one that never does without a time. */

@@ -1,0 +1,32 @@
+import type { Kysely } from 'kysely';
+import type { RunFate } from '../backupset/orphans.ts';
+import type { StoreSchema } from './schema.ts';
+
+/** SQLite takes so many parameters in one statement at least. */
+const BATCH = 500;
+
+/**
+ * What the history knows of runs. One that has not ended is active: its process lives, or died after the store was
+ * opened here. One that failed or was cancelled is dead once its process is gone as well, since a commit that
+ * nobody waits for any more may come late. All others, and those that are not known, are left out.
+ */
+export async function queryFates(
+  db: Kysely<StoreSchema>,
+  runIds: readonly string[],
+): Promise<ReadonlyMap<string, RunFate>> {
+  const fates = new Map<string, RunFate>();
+  for (let start = 0; start < runIds.length; start += BATCH) {
+    const rows = await db
+      .selectFrom('runs')
+      .innerJoin('instances', 'instances.id', 'runs.instance')
+      .select(['runs.id', 'runs.state', 'instances.ended_at'])
+      .where('runs.id', 'in', runIds.slice(start, start + BATCH))
+      .execute();
+    for (const { id, state, ended_at } of rows) {
+      const isDead = (state === 'failed' || state === 'cancelled') && ended_at !== null;
+      if (state === 'planning' || state === 'running') fates.set(id, 'active');
+      else if (isDead) fates.set(id, 'dead');
+    }
+  }
+  return fates;
+}
