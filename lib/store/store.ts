@@ -6,11 +6,9 @@ import Database from 'better-sqlite3';
 import { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import type { RunFate } from '../backupset/orphans.ts';
-import type { RunFate } from '../backupset/orphans.ts';
 import type { RunJournal } from '../runs/journal.ts';
 import type { ScheduleMemory } from '../schedule/scheduler.ts';
 import { StoreDialect } from './dialect.ts';
-import { queryFates } from './fates.ts';
 import { queryFates } from './fates.ts';
 import { queryRuns, type RunQuery, type RunRecord } from './history.ts';
 import { endInstance, failInterruptedRuns } from './interrupted.ts';
@@ -34,8 +32,6 @@ export interface Store {
   /** Runs that were found unfinished by a dead process when the store was opened, now marked failed. */
   readonly interrupted: readonly string[];
   runs(query?: RunQuery): Promise<RunRecord[]>;
-  /** Whether runs may still be writing, or ended without their set; others are left out. */
-  fates(runIds: readonly string[]): Promise<ReadonlyMap<string, RunFate>>;
   /** What is remembered of the schedule with this node id. */
   schedule(node: string): ScheduleMemory;
   /** Whether runs may still be writing, or ended without their set; others are left out. */
@@ -129,7 +125,6 @@ function createStore(
     journal,
     interrupted,
     runs: (query = {}) => queryRuns(db, query),
-    fates: (runIds) => queryFates(db, runIds),
     schedule: (node) => createScheduleMemory(db, sqlite.name, node),
     fates: (runIds) => queryFates(db, runIds),
     close() {
