@@ -1,5 +1,6 @@
 import type { NodeMessage, NodeStatus } from 'node-red';
 import type { z } from 'zod';
+import type { BackupError } from '../lib/errors.ts';
 import type { TransformStep } from '../lib/plan/recipe.ts';
 import type { FormAction } from './form-actions.ts';
 import type { SettingsSchema } from './forms/describe-form.ts';
@@ -9,7 +10,7 @@ import type { BackupRuntime } from './runtime.ts';
 import type { Offer, ServiceKey, ServiceUse } from './services.ts';
 
 /** One `.js`/`.html` pair of the package; each loads or fails on its own. */
-export type NodeSet = 'config' | 'sources' | 'transforms' | 'destinations' | 'restore';
+export type NodeSet = 'config' | 'triggers' | 'sources' | 'transforms' | 'destinations' | 'restore';
 
 /** What a node is, apart from what it does: all that the editor, the help and the runner's check need. */
 export interface NodeDescription<Schema extends SettingsSchema = SettingsSchema>
@@ -27,6 +28,8 @@ export interface NodeDescription<Schema extends SettingsSchema = SettingsSchema>
   readonly inputs: 0 | 1;
   readonly outputs: 0 | 1;
   readonly actions?: readonly FormAction[];
+  /** Name of the action that the node's button on the canvas does. */
+  readonly button?: string;
 }
 
 export type BackupMessage = NodeMessage;
@@ -52,6 +55,10 @@ export interface NodeContext<Settings> {
   /** Shows how far the node has come, at most twice a second. */
   progress(status: NodeStatus): void;
   warn(message: string): void;
+  /** Reports an error that no message has brought about; Catch nodes get it. */
+  report(error: BackupError): void;
+  /** Sends a message that no other has brought about, and follows what comes of it: `runtime.launches`. */
+  launch(message: BackupMessage): void;
   /** A text of the catalogue in the runtime's language. */
   text(key: string, values?: Readonly<Record<string, string | number>>): string;
 }
@@ -59,6 +66,10 @@ export interface NodeContext<Settings> {
 export interface NodeBehaviour {
   /** What other nodes may use of this one. */
   readonly offers?: readonly Offer[];
+  /** Called once when the node runs in a Node-RED, and not only tells what it offers. */
+  start?(): void;
+  /** Called when the node is replaced or removed, or Node-RED ends. */
+  close?(): void;
   /** Handles one message; the message is done when this settles. May throw or reject. */
   onInput?(message: BackupMessage, deliver: Deliver): void | Promise<void>;
 }

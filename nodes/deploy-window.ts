@@ -9,6 +9,7 @@ interface FlowEvents {
  */
 export class DeployWindow {
   readonly #events: FlowEvents;
+  readonly #whenStarted = new Set<() => void>();
   #started: PromiseWithResolvers<void> | undefined;
 
   constructor(events: FlowEvents) {
@@ -27,7 +28,13 @@ export class DeployWindow {
     return undefined;
   }
 
+  /** Does it when the nodes that are being started now have all been started. */
+  onceStarted(action: () => void): void {
+    this.#whenStarted.add(action);
+  }
+
   dispose(): void {
+    this.#whenStarted.clear();
     this.#events.removeListener('flows:stopping', this.#open);
     this.#events.removeListener('flows:started', this.#close);
   }
@@ -39,5 +46,8 @@ export class DeployWindow {
   readonly #close = (): void => {
     this.#started?.resolve();
     this.#started = undefined;
+    const actions = [...this.#whenStarted];
+    this.#whenStarted.clear();
+    for (const action of actions) action();
   };
 }

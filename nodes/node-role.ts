@@ -1,2 +1,2 @@
 /** What a node is in a flow: its colour, its status texts and its place in the plan follow from it. */
-export type NodeRole = 'config' | 'source' | 'transform' | 'destination' | 'restore';
+export type NodeRole = 'config' | 'trigger' | 'source' | 'transform' | 'destination' | 'restore';

@@ -77,6 +77,8 @@ export class OfflineServices {
       status: ignore,
       progress: ignore,
       warn: ignore,
+      report: ignore,
+      launch: ignore,
       text: (key) => key,
     };
   }

@@ -13,6 +13,8 @@ export const packageSettings = z.strictObject({
   dataDir: z.string().min(1).optional(),
   /** How long a message of a run may stay inside one node before the run begins without it. */
   planningSeconds: z.number().positive().optional(),
+  /** False: schedule nodes of this Node-RED fire only when a person or a message tells them to. */
+  schedules: z.boolean().optional(),
   /** How long what interrupted runs have left in a storage stays there; 0 for ever. */
   sweepAfterHours: z.number().nonnegative().max(MAX_SWEEP_HOURS).optional(),
 });

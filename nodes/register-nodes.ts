@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Node, NodeDef, NodeMessage } from 'node-red';
 import { BackupError, toBackupError } from '../lib/errors.ts';
 import { type AdminApi, serveActions } from './admin-routes.ts';
@@ -57,7 +58,9 @@ function startNode(
   if (place !== undefined) runtime.startupSweep.add(() => place.binding());
   if (definition.role !== 'config') runtime.board.enlist(node.id, definition.role);
   if (definition.inputs === 1) listen(RED, node, started);
+  behaviour.start?.();
   node.on('close', (done: () => void) => {
+    behaviour.close?.();
     // A deploy leaves the runs alone; when Node-RED ends, it waits until they are cleaned up.
     if (runtime.closing.aborted) runtime.shutdown('Node-RED ends').then(done, done);
     else done();
@@ -104,6 +107,11 @@ function contextOf<Settings>(
     status: (status) => runtime.board.set(node.id, status),
     progress: (status) => runtime.board.update(node.id, status),
     warn: (message) => node.warn(message),
+    report: (error) => node.error(error.message, {}),
+    launch(message) {
+      const launched = { ...message, _msgid: message._msgid ?? randomUUID() };
+      runtime.launches.launch(node.id, launched, () => sendAs(RED, node, launched));
+    },
     text: (key, values) => RED._(key, { ...values }),
   };
 }

@@ -1,10 +1,12 @@
 import type { NodeAPI, NodeStatus } from 'node-red';
+import { type Clock, systemClock } from '../lib/clock.ts';
 import { BackupEngine } from '../lib/engine/backup-engine.ts';
 import { BackupError, toBackupError } from '../lib/errors.ts';
 import type { RunJournal } from '../lib/runs/journal.ts';
 import { StartupSweep } from '../lib/runs/startup-sweep.ts';
 import { openStore, type Store } from '../lib/store/store.ts';
 import { DeployWindow } from './deploy-window.ts';
+import { LaunchedFlows } from './launched-flows.ts';
 import {
   dataDirectory,
   type PackageSettings,
@@ -25,6 +27,9 @@ import type { Translate } from './status/status-text.ts';
 export interface BackupRuntime {
   readonly engine: BackupEngine;
   readonly tracker: RunTracker;
+  /** What nodes have begun by themselves, and whether it still goes on. */
+  readonly launches: LaunchedFlows;
+  readonly clock: Clock;
   readonly board: StatusBoard;
   /** Results that come while a deploy replaces nodes wait here for the new ones. */
   readonly deploys: DeployWindow;
@@ -70,6 +75,23 @@ export function existingRuntime(RED: Pick<RuntimeApi, 'events'>): BackupRuntime 
   return allRuntimes().get(RED.events);
 }
 
+const CLOCKS: unique symbol = Symbol.for('@dbackup/node-red.clocks');
+
+interface ClockHolder {
+  [CLOCKS]?: WeakMap<object, Clock>;
+}
+
+/** Sets the clock of the runtime that will belong to this Node-RED; without it that is the clock of the host. */
+export function useClock(RED: Pick<RuntimeApi, 'events'>, clock: Clock): void {
+  allClocks().set(RED.events, clock);
+}
+
+function allClocks(): WeakMap<object, Clock> {
+  const holder = globalThis as ClockHolder;
+  holder[CLOCKS] ??= new WeakMap();
+  return holder[CLOCKS];
+}
+
 function allRuntimes(): WeakMap<object, BackupRuntime> {
   const holder = globalThis as RuntimeHolder;
   holder[RUNTIMES] ??= new WeakMap();
@@ -94,6 +116,12 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   const board = new StatusBoard(engine.events, show, text);
   const reports = new RunReports(engine.events, RED);
   const deploys = new DeployWindow(RED.events);
+  const tracker = runTracker(RED);
+  const lost = (nodes: readonly string[]) =>
+    RED.log.warn(
+      `[dbackup] A schedule does not wait any longer for the message that ${nodes.join(', ')} holds: the node does not report that it is done`,
+    );
+  const launches = new LaunchedFlows({ tracker, engine, deploys, lost });
   const startupSweep = new StartupSweep({
     graceMs,
     fates: async (runIds) => (await store()).fates(runIds),
@@ -123,7 +151,9 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   };
   return {
     engine,
-    tracker: runTracker(RED),
+    tracker,
+    launches,
+    clock: allClocks().get(RED.events) ?? systemClock,
     board,
     deploys,
     reports,

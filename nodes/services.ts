@@ -43,6 +43,17 @@ export interface PlaceService {
   binding(): DestinationBinding;
 }
 
+/** A schedule, offered by its node. */
+export interface ScheduleService {
+  /** Fires now, whatever the schedule says. */
+  fire(): void;
+  /** @throws BackupError when that cannot be recorded */
+  pause(): Promise<void>;
+  /** @throws BackupError when that cannot be recorded */
+  resume(): Promise<void>;
+}
+
+export const SCHEDULE: ServiceKey<ScheduleService> = { name: 'schedule' };
 export const POSTGRES_SERVER: ServiceKey<ServerService<PostgresServer>> = { name: 'PostgreSQL server' };
 export const MYSQL_SERVER: ServiceKey<ServerService<MysqlServer>> = { name: 'MySQL server' };
 export const SSH: ServiceKey<SshService> = { name: 'SSH host' };

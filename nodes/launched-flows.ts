@@ -1,0 +1,107 @@
+import type { BackupEngine } from '../lib/engine/backup-engine.ts';
+import type { BackupMessage } from './define-node.ts';
+import type { DeployWindow } from './deploy-window.ts';
+import type { HeldMessage, MessageTrace, RunTracker } from './run-tracker-port.ts';
+
+/** How long a node of other people may hold a message until it counts as lost, in ms: it may be at work. */
+const LOST_AFTER_MS = 6 * 3_600_000;
+/** Node types that always say when they are done, however long it takes. */
+const RELIABLE = /^(dbackup-|delay$)/;
+
+interface Launch {
+  /** None while a deploy holds the message back. */
+  trace: MessageTrace | undefined;
+  /** None of its messages is anywhere any more. */
+  settled: boolean;
+}
+
+interface LaunchParts {
+  readonly tracker: Pick<RunTracker, 'trace'>;
+  readonly engine: Pick<BackupEngine, 'events' | 'isActive'>;
+  readonly deploys: Pick<DeployWindow, 'afterDeploy'>;
+  /** Tells people that messages are not waited for any longer. */
+  readonly lost: (nodes: readonly string[]) => void;
+}
+
+/**
+ * Knows which of the flows that nodes have launched still go on: as long as one of their messages is somewhere, or a
+ * run that they have opened. It knows the nodes by their ids, so that a deploy changes nothing.
+ */
+export class LaunchedFlows {
+  readonly #parts: LaunchParts;
+  readonly #launches = new Map<string, Set<Launch>>();
+  readonly #listeners = new Map<string, () => void>();
+
+  constructor(parts: LaunchParts) {
+    this.#parts = parts;
+    parts.engine.events.on('finished', () => {
+      for (const nodeId of this.#launches.keys()) this.#settle(nodeId);
+    });
+  }
+
+  /** Sends a message, after a deploy that is going on; what comes of it counts from now on. */
+  launch(nodeId: string, message: BackupMessage & { readonly _msgid: string }, send: () => void): void {
+    const launch: Launch = { trace: undefined, settled: false };
+    const launches = this.#launches.get(nodeId) ?? new Set();
+    this.#launches.set(nodeId, launches.add(launch));
+    this.#parts.deploys.afterDeploy(() => {
+      launch.trace = this.#parts.tracker.trace(message._msgid, () => {
+        launch.settled = true;
+        this.#settle(nodeId);
+      });
+      send();
+    });
+  }
+
+  /** True while something that the node has launched goes on. */
+  isActive(nodeId: string): boolean {
+    this.#giveUpLost(nodeId);
+    return this.#launches.has(nodeId);
+  }
+
+  /** Names of the nodes in which messages of it are. */
+  holders(nodeId: string): string[] {
+    const launches = [...(this.#launches.get(nodeId) ?? [])];
+    const held = launches.flatMap(({ trace }) => trace?.held() ?? []);
+    return [...new Set(held.map(nameOf))];
+  }
+
+  /** Calls when the last of it has ended. The node that bears the id now replaces the listener of the one before. */
+  onEnded(nodeId: string, listener: () => void): void {
+    this.#listeners.set(nodeId, listener);
+  }
+
+  #settle(nodeId: string): void {
+    const launches = this.#launches.get(nodeId);
+    if (launches === undefined) return;
+    for (const launch of launches) {
+      if (launch.settled && !this.#hasActiveRun(launch)) launches.delete(launch);
+    }
+    if (launches.size > 0) return;
+    this.#launches.delete(nodeId);
+    this.#listeners.get(nodeId)?.();
+  }
+
+  #hasActiveRun({ trace }: Launch): boolean {
+    return [...(trace?.runs ?? [])].some((runId) => this.#parts.engine.isActive(runId));
+  }
+
+  /** A node that never says that it is done must not keep a schedule from firing for ever. */
+  #giveUpLost(nodeId: string): void {
+    for (const launch of this.#launches.get(nodeId) ?? []) {
+      const held = launch.trace?.held() ?? [];
+      if (launch.settled || held.length === 0 || held.some(isWaitedFor) || this.#hasActiveRun(launch)) continue;
+      launch.settled = true;
+      this.#parts.lost(held.map(nameOf));
+    }
+    this.#settle(nodeId);
+  }
+}
+
+function isWaitedFor({ node, heldMs }: HeldMessage): boolean {
+  return RELIABLE.test(node.type) || heldMs < LOST_AFTER_MS;
+}
+
+function nameOf({ node: { name, type, id } }: HeldMessage): string {
+  return name ? `"${name}" (${type})` : `${type} ${id}`;
+}
