@@ -1,4 +1,5 @@
 import { type EnvEntry, envOf, type FlowNode } from './flow-file.ts';
+import { plainText } from './plain-text.ts';
 
 /** What a `${NAME}` stands for before the flow runs. */
 export type Resolved =
@@ -85,9 +86,9 @@ export class FlowEnvironment {
   #valueOf(entry: EnvEntry, node: FlowNode): Resolved {
     switch (entry.type ?? 'str') {
       case 'str':
-        return { state: 'value', value: String(entry.value) };
+        return { state: 'value', value: plainText(entry.value) };
       case 'num':
-        return { state: 'value', value: Number(entry.value) };
+        return { state: 'value', value: Number(plainText(entry.value)) };
       case 'bool':
         return { state: 'value', value: entry.value === true || entry.value === 'true' };
       case 'env':
@@ -99,7 +100,8 @@ export class FlowEnvironment {
 
   /** A variable that names another one: only the process is asked, as deeper chains are not worth guessing. */
   #indirect(entry: EnvEntry, node: FlowNode): Resolved {
-    const name = variableIn(String(entry.value)) ?? String(entry.value);
+    const text = plainText(entry.value);
+    const name = variableIn(text) ?? text;
     if (name === entry.name) return this.#fromProcess(name);
     const known = this.#scopesOf(node).some((scope) => envOf(scope).some((other) => other.name === name));
     return known ? LATER : this.#fromProcess(name);

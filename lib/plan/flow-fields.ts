@@ -1,6 +1,7 @@
 import { type FlowEnvironment, variableIn } from './flow-environment.ts';
 import { type FlowNode, nodeLabel } from './flow-file.ts';
 import type { ConfigReference, FlowCheckContext, FlowProblem } from './flow-problem.ts';
+import { plainText } from './plain-text.ts';
 
 /** Properties that are not settings of a node; which variables secrets come from is read with the secrets. */
 const STRUCTURE = new Set('id type z g d x y w h l wires links env info credentials'.split(' '));
@@ -106,7 +107,7 @@ function checkReference(
     return reference.required ? problem(`none is chosen: choose a ${wanted}`) : [];
   }
   const found = nodes.find((other) => other.id === id);
-  if (found === undefined) return problem(`the ${wanted} node ${String(id)} is not in the flow`);
+  if (found === undefined) return problem(`the ${wanted} node ${plainText(id)} is not in the flow`);
   if (!reference.types.includes(found.type)) return problem(`${nodeLabel(found)} is no ${wanted}`);
   return found.d === true ? problem(`${nodeLabel(found)} is disabled`) : [];
 }

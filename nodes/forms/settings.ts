@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BackupError } from '../../lib/errors.ts';
+import { plainText } from '../../lib/plan/plain-text.ts';
 import { describeForm, type SettingsSchema } from './describe-form.ts';
 import type { FieldCase, FormDescription, FormField } from './form-description.ts';
 import { problemText } from './problem-text.ts';
@@ -95,9 +96,9 @@ function upgrade<Schema extends SettingsSchema>(
   spec: SettingsSpec<Schema>,
   raw: RawSettings,
 ): { problems: readonly FieldProblem[] } | { problems?: undefined; raw: RawSettings } {
-  const found = raw.schemaVersion === undefined ? spec.schemaVersion : Number(raw.schemaVersion);
+  const found = raw.schemaVersion === undefined ? spec.schemaVersion : Number(plainText(raw.schemaVersion));
   if (!Number.isInteger(found) || found < 1 || found > spec.schemaVersion) {
-    const message = `is ${String(raw.schemaVersion)}, this DBackup knows versions up to ${spec.schemaVersion}: update @dbackup/node-red on this host`;
+    const message = `is ${plainText(raw.schemaVersion)}, this DBackup knows versions up to ${spec.schemaVersion}: update @dbackup/node-red on this host`;
     return { problems: [{ field: 'schemaVersion', message }] };
   }
   let current = raw;

@@ -15,12 +15,12 @@ export function describeDestination(fixture: DestinationFixture): void {
     const harness = new Harness(fixture);
     let started = false;
     before(async function () {
-      this.timeout(fixture.startMs ?? 120_000);
+      this.timeout(fixture.startMs ?? 240_000);
       await orSkip(this, async () => await fixture.start?.());
       started = true;
     });
     after(async function () {
-      this.timeout(60_000);
+      this.timeout(240_000);
       if (started) await fixture.stop?.();
     });
     beforeEach(async () => await harness.open());

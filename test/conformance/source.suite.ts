@@ -12,7 +12,7 @@ export function describeSource(fixture: SourceFixture): void {
   describe(`source: ${fixture.name}`, () => {
     const harness = new SourceHarness(fixture);
     before(async function () {
-      this.timeout(fixture.startMs ?? 120_000);
+      this.timeout(fixture.startMs ?? 240_000);
       await orSkip(this, () => harness.open());
     });
     after(async () => await harness.close());

@@ -66,10 +66,10 @@ describe('the steps of the Dockerfile', function () {
 
     const served = start(port);
     try {
-      await until(async () => (await exitCode(health)) === 0, 60_000);
+      await until(async () => (await exitCode(health)) === 0, 120_000);
       const answer = await fetch(`http://127.0.0.1:${port}/backup`, { method: 'POST' });
       assert.equal(answer.status, 202);
-      await until(async () => (await manifests()).length === 1, 60_000);
+      await until(async () => (await manifests()).length === 1, 120_000);
     } finally {
       served.kill('SIGTERM');
     }

@@ -19,7 +19,7 @@ const SUCCESS = /^✓ \d\d:\d\d · \d+(\.\d)? [kM]?B$/;
 const { signal } = new AbortController();
 
 describe('A person who builds a backup flow in the editor', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   // Each test goes on where the one before it ended.
   this.bail(true);
   const suite = editorSuite((folder) => {

@@ -7,7 +7,7 @@ import type { NodeForm } from '../support/editor/node-form.ts';
 import { editorSuite } from '../support/editor/suite.ts';
 
 describe('A person whose restore, verification or backup fails', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   // Each test goes on where the one before it ended.
   this.bail(true);
   const suite = editorSuite((folder) => {

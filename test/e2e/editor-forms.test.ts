@@ -74,7 +74,7 @@ const WRONG: Readonly<Record<string, readonly WrongValue[]>> = {
 };
 
 describe('The forms of the nodes', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   const suite = editorSuite(() => ({ flow: sampleFlow() }));
   afterEach(async () => {
     await suite.editor.closeForms();

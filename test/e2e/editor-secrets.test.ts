@@ -8,7 +8,7 @@ import { watchTraffic } from '../support/editor/traffic.ts';
 const PASSPHRASE = 'only-for-those-who-may-know';
 
 describe('A secret that was typed into a form', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   const suite = editorSuite(() => ({ flow: sampleFlow() }));
 
   before('type a passphrase and deploy', async () => {

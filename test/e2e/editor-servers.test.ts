@@ -11,7 +11,7 @@ const TAB = { id: 'the-tab', type: 'tab', label: 'Test', disabled: false, info: 
 const at = { z: 'the-tab', schemaVersion: 1 };
 
 describe('A database server in the editor', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   // Each test goes on where the one before it ended.
   this.bail(true);
   let postgres: TestPostgres;

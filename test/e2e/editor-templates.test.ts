@@ -13,7 +13,7 @@ import {
 } from '../support/template-servers.ts';
 import { until } from '../support/until.ts';
 
-const RUN_WITHIN_MS = 60_000;
+const RUN_WITHIN_MS = 180_000;
 const NAMES = readdirSync(join(ROOT, 'flows'))
   .filter((file) => file.endsWith('.json'))
   .map((file) => file.replace('.json', ''))
@@ -29,7 +29,7 @@ interface TemplateNode {
 }
 
 describe('The templates of Import ▸ Examples, with their variables set', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let servers: TemplateServers;
   const suite = editorSuite(async (folder) => {
     servers = await startTemplateServers();

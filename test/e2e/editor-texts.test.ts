@@ -33,7 +33,7 @@ const RAW_KEY = /\b(dbackup-[a-z0-9-]+|form|problem|status|palette)\.[a-z]\w*/;
 const inPalette = allNodes.filter(({ role }) => role !== 'config');
 
 describe('The texts of the nodes in the editor', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   const suite = editorSuite(() => ({ flow: sampleFlow() }));
 
   for (const language of LANGUAGES) {

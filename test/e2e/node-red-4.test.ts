@@ -94,7 +94,7 @@ describe('The packed package on Node-RED 4.1', function () {
     const server = startNodeRed(port, file);
     try {
       const url = `http://127.0.0.1:${port}`;
-      await until(() => /Started flows/.test(server.output()), 60_000);
+      await until(() => /Started flows/.test(server.output()), 120_000);
       const answer = await fetch(`${url}/nodes`, { headers: { accept: 'application/json' } });
       const sets = ((await answer.json()) as NodeSetInfo[]).filter(({ id }) =>
         id.startsWith('@dbackup/node-red/'),
@@ -112,7 +112,7 @@ describe('The packed package on Node-RED 4.1', function () {
       for (const type of sets.flatMap(({ types }) => types)) assert.ok(forms.includes(`"${type}"`), type);
 
       assert.equal((await fetch(`${url}/inject/in`, { method: 'POST' })).status, 200);
-      await until(async () => (await manifests('editor')).length === 2, 30_000);
+      await until(async () => (await manifests('editor')).length === 2, 120_000);
       await assertOneRun('editor');
       assert.doesNotMatch(server.output(), /\[error\]/);
     } finally {

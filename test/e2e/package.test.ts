@@ -28,7 +28,7 @@ interface NodeSetInfo {
 }
 
 describe('The packed package on Node-RED 5, where people sign in', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let ssh: TestSshd;
   const suite = editorSuite(async (folder) => {
     ssh = await startSshd();

@@ -18,7 +18,7 @@ import { until } from '../support/until.ts';
 const SLOW = 0.05;
 
 describe('dbackup run', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let work: RunnerWorkspace;
   /** Holds a database that is larger than what the engine buffers: its dump lasts as long as its run. */
   let large: RunnerWorkspace;

@@ -13,7 +13,7 @@ import { until } from '../support/until.ts';
 const TEMPLATE = join(import.meta.dirname, '..', '..', 'flows', '06-webhook.json');
 
 describe('dbackup serve', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let work: RunnerWorkspace;
   /** Holds a database that is larger than what the engine buffers: its dump lasts as long as its run. */
   let large: RunnerWorkspace;

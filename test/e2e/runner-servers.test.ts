@@ -11,7 +11,7 @@ import {
 const FLOWS = join(import.meta.dirname, '..', '..', 'flows');
 
 describe('dbackup with database servers', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let servers: TemplateServers;
   let work: RunnerWorkspace;
 

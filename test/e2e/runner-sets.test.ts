@@ -15,7 +15,7 @@ import { backupFlow, MASTER_KEY, RunnerWorkspace } from '../support/runner-flows
 import { dbackup, type Finished } from '../support/runner-process.ts';
 
 describe('dbackup on stored sets', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let work: RunnerWorkspace;
   let id: string;
 

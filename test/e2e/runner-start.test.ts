@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { dbackup } from '../support/runner-process.ts';
 
 describe('dbackup, starting', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
 
   it('does without a place for compiled code: a home that does not exist, or cannot be written', async () => {
     for (const env of [

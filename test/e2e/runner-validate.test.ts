@@ -8,7 +8,7 @@ import { SERVER_VARIABLES } from '../support/template-variables.ts';
 const TEMPLATES = join(import.meta.dirname, '..', '..', 'flows');
 
 describe('dbackup validate', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let work: RunnerWorkspace;
 
   beforeEach(() => {

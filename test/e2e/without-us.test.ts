@@ -15,7 +15,7 @@ const TOOLS = ['sh', 'sha256sum', 'zstd', 'gunzip', 'age', 'node', 'sqlite3'];
  * own RESTORE.md is followed to the letter, block by block.
  */
 describe('a set without us', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let work: RunnerWorkspace;
   let host: string;
 

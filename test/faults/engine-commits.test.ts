@@ -33,7 +33,7 @@ describe('engine: what is visible, and when', () => {
     assert.equal(result.state, 'failed');
     assert.match(result.destinations[0]?.error?.message ?? '', /did not acknowledge .*manifest\.json/);
     assert.deepEqual((await listBackupSets(a.driver, { prefix: '', signal })).sets, []);
-    await until(() => faulty.pending === 0, 10_000);
+    await until(() => faulty.pending === 0, 120_000);
     const { sets } = await listBackupSets(a.driver, { prefix: '', signal });
     const [set] = sets;
     assert.ok(set !== undefined, 'the storage made the set visible after all');
@@ -46,7 +46,7 @@ describe('engine: what is visible, and when', () => {
     const source = new ScriptedSource({ name: 'one', bytes: MIB });
     const { result } = await runEngine(source, [{ to: faulty, name: 'a' }], { stallMs: 1000 });
     assert.equal(result.state, 'failed');
-    await until(() => faulty.pending === 0, 10_000);
+    await until(() => faulty.pending === 0, 120_000);
     await new Promise((resolve) => setTimeout(resolve, 300));
     assert.deepEqual(await filesBelow(a.root), []);
   });

@@ -15,7 +15,7 @@ const FAULTS: readonly FtpFault[] = ['cut', 'reset', 'stall'];
 const CONTENT = noise(6_000_000, 3);
 
 describe('ftp: connections that break', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let server: TestProftpd;
   let proxy: FtpProxy;
   let folder: string;
@@ -60,7 +60,7 @@ describe('ftp: connections that break', function () {
           assert.ok(proxy.sprung);
           assert.ok(error.transient, error.message);
           proxy.heal();
-          await until(isEmpty, 30_000);
+          await until(isEmpty, 120_000);
           await put('job/set/a');
         });
       }
@@ -82,7 +82,7 @@ describe('ftp: connections that break', function () {
         );
         assert.ok(error.transient, error.message);
         proxy.heal();
-        await until(isEmpty, 30_000);
+        await until(isEmpty, 120_000);
       });
     }
 
@@ -247,13 +247,13 @@ describe('ftp: connections that break', function () {
     await put('job/a');
     await listed(driver);
     assert.ok(proxy.connections > 0, 'kept for the next piece of work');
-    await until(() => proxy.connections === 0, 40_000);
+    await until(() => proxy.connections === 0, 120_000);
     assert.equal(await listed(driver), 1);
   });
 });
 
 describe('ftp: servers at their limits', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
 
   it('says so when the disk of the server fills up, and leaves nothing', async function () {
     const disk = await mountSmallDisk(this, 'size=4m');

@@ -92,7 +92,7 @@ describe('local destination: nothing leaves its root', () => {
 
   it('stays inside while somebody exchanges a folder for a link all the time', async function () {
     if (process.platform !== 'linux') skipBecause(this, 'only Linux offers lookups below an open folder');
-    this.timeout(60_000);
+    this.timeout(240_000);
     await mkdir(join(root, 'job/set'), { recursive: true });
     const exchange = `
       const { mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync } = require('node:fs');

@@ -22,7 +22,7 @@ describe('local destination: kill -9', () => {
   afterEach(async () => await rm(root, { recursive: true, force: true }));
 
   it('lists only whole objects, and sweeps the rest', async function () {
-    this.timeout(120_000);
+    this.timeout(240_000);
     const driver = createLocalDestination({ root });
     let whole = 0;
     for (let kill = 0; kill < KILLS; kill += 1) {

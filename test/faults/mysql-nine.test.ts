@@ -42,7 +42,7 @@ describe('a MySQL dump that goes wrong', function () {
     const source = observed(sourceOf(), async (_, bytes) => {
       if (killed || bytes === 0) return;
       killed = true;
-      await until(() => runs.children().length === 1, 20_000);
+      await until(() => runs.children().length === 1, 120_000);
       for (const child of runs.children()) process.kill(child, 'SIGKILL');
     });
     await runs.requireFailure(source, 'incomplete', /^mysqldump of shop was killed \(SIGKILL\)/);

@@ -96,7 +96,7 @@ describe('a MariaDB dump whose server goes wrong', function () {
       const slow = observed(sourceOf(), async (_, bytes) => {
         if (!first || bytes === 0) return;
         first = false;
-        await until(async () => (await sessionsOf('shop')) === 0, 60_000);
+        await until(async () => (await sessionsOf('shop')) === 0, 120_000);
       });
       const error = await runs.requireFailure(slow, 'unavailable', /net_write_timeout of the server/);
       assert.equal(error?.transient, true);

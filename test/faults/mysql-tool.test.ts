@@ -44,7 +44,7 @@ describe('a MariaDB dump whose tool goes wrong', function () {
       const source = observed(sourceOf(['shop']), async (_, bytes) => {
         if (killed || bytes === 0 || bytes < at) return;
         killed = true;
-        await until(() => runs.children().length === 1, 20_000);
+        await until(() => runs.children().length === 1, 120_000);
         for (const child of runs.children()) process.kill(child, 'SIGKILL');
       });
       await runs.requireFailure(source, 'incomplete', /^mariadb-dump of shop was killed \(SIGKILL\)/);
@@ -109,7 +109,7 @@ describe('a MariaDB dump whose tool goes wrong', function () {
       looked = true;
       const secret = async () =>
         (await readdir(tmpdir())).filter((name) => name.startsWith('dbackup-mysql-'));
-      await until(async () => (await secret()).length === 0, 20_000);
+      await until(async () => (await secret()).length === 0, 120_000);
       assert.equal(runs.children().length, 1, 'the tool has ended already');
     });
     const { result } = await runs.run(source);

@@ -113,7 +113,7 @@ describe('a PostgreSQL dump whose server goes wrong', function () {
     const holder = server.query('BEGIN; LOCK TABLE orders; SELECT pg_sleep(600)', 'bad');
     holder.catch(() => undefined);
     const held = `SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = 'orders'::regclass`;
-    await until(async () => (await server.query(held, 'bad')).length > 0, 30_000);
+    await until(async () => (await server.query(held, 'bad')).length > 0, 120_000);
     const message = /LOCK TABLE public\.orders.*raise the lock timeout/;
     await losesOne({ source: { lockTimeout: 1 } }, 'unavailable', message, true);
     await server.query(

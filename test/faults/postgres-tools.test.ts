@@ -121,7 +121,7 @@ describe('a pg_dump that goes wrong', function () {
       const reading = collect(dump.stream);
       reading.catch(() => undefined);
       const group = await faults.dumpProcess();
-      await until(() => childrenOf(group).length > 0, 30_000);
+      await until(() => childrenOf(group).length > 0, 120_000);
       abort.abort(new BackupError('stalled', 'Enough'));
       await assert.rejects(reading, { code: 'stalled' });
       await assert.rejects(dump.proof, { code: 'stalled' });

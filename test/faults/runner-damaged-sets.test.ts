@@ -25,7 +25,7 @@ const DAMAGES: Readonly<Record<string, (pieces: readonly Buffer[]) => readonly B
 };
 
 describe('stored sets that were damaged', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let work: RunnerWorkspace;
   let identity: string;
 
@@ -98,7 +98,7 @@ describe('stored sets that were damaged', function () {
       await appears(join(target, '..'), /^\.shop\.sqlite\.restoring-/);
       runner.kill(signal);
       assert.equal((await runner.finished).code, expected);
-      await until(() => processesWithTemp(work.temp).length === 0, 20_000);
+      await until(() => processesWithTemp(work.temp).length === 0, 120_000);
       assert.equal(readFileSync(target, 'utf8'), 'the old content');
       const left = readdirSync(join(target, '..')).filter((name) => name !== 'shop.sqlite');
       if (signal === 'SIGTERM') assert.deepEqual(left, []);

@@ -20,7 +20,7 @@ import { fillDisk, mountSmallDisk, type SmallDisk } from '../support/small-disk.
 const SLOW = 1.5;
 
 describe('dbackup run, when a disk fails it', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let work: RunnerWorkspace;
   const disks: SmallDisk[] = [];
 

@@ -42,7 +42,7 @@ const POINTS: readonly KillPoint[] = [
 ];
 
 describe('dbackup run, killed with SIGKILL', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let work: RunnerWorkspace;
   let writer: LedgerWriter;
   /** Sets whose content was looked at already. */
@@ -64,7 +64,7 @@ describe('dbackup run, killed with SIGKILL', function () {
   for (const { when, reached } of POINTS) {
     it(`${when}: lists only whole sets, leaves no process, and runs the next time`, async () => {
       const id = await killedRun(work, reached);
-      await until(() => processesWithTemp(work.temp).length === 0, 20_000);
+      await until(() => processesWithTemp(work.temp).length === 0, 120_000);
       await assertOnlyWholeSets(work, whole);
       const { code, stdout, stderr } = await dbackup(['run', usualFlow(work), '--json'], { env: work.env() });
       assert.equal(code, 0, stdout + stderr);
@@ -129,7 +129,7 @@ describe('dbackup run, killed with SIGKILL', function () {
     await appears(work.temp, /^dbackup-sqlite-/);
     killed.kill('SIGKILL');
     await killed.finished;
-    await until(() => processesWithTemp(work.temp).length === 0, 20_000);
+    await until(() => processesWithTemp(work.temp).length === 0, 120_000);
     const left = readdirSync(work.temp);
     assert.equal(left.length, 1);
     assert.match(left[0] ?? '', /^dbackup-sqlite-[0-9a-f-]+$/);

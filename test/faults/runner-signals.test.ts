@@ -36,7 +36,7 @@ const MOMENTS: readonly Moment[] = [
 ];
 
 describe('dbackup run, told to stop', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let work: RunnerWorkspace;
   let files: string[];
 
@@ -100,7 +100,7 @@ describe('dbackup run, told to stop', function () {
     runner.kill('SIGTERM');
     assert.equal((await runner.finished).code, 143);
     assert.ok(performance.now() - asked < 5000, 'it does not wait for the node that closes slowly');
-    await until(() => processesWithTemp(work.temp).length === 0, 20_000);
+    await until(() => processesWithTemp(work.temp).length === 0, 120_000);
     assert.deepEqual([...(await listedSets(work.first)), ...(await listedSets(work.second))], []);
     const [last] = await history(work);
     assert.equal(last?.state, 'cancelled');

@@ -12,7 +12,7 @@ import { mountSmallDisk } from '../support/small-disk.ts';
 const SLOW = 2.5;
 
 describe('dbackup run, when its source fails it', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let work: RunnerWorkspace;
   let large: string;
 

@@ -108,7 +108,7 @@ describe('S3 storage behind a bad network', function () {
     const driver = open({ attempts: 2 });
     async function* dying(): AsyncGenerator<Buffer> {
       yield CONTENT.subarray(0, 12_000_000);
-      await until(async () => (await bucket.uploads(prefix)).length === 1, 30_000);
+      await until(async () => (await bucket.uploads(prefix)).length === 1, 120_000);
       await proxy.close();
       yield CONTENT.subarray(12_000_000);
     }
@@ -141,7 +141,7 @@ describe('S3 storage behind a bad network', function () {
     const cancel = new AbortController();
     async function* stalling(): AsyncGenerator<Buffer> {
       yield CONTENT.subarray(0, 12_000_000);
-      await until(async () => (await bucket.uploads(prefix)).length === 1, 30_000);
+      await until(async () => (await bucket.uploads(prefix)).length === 1, 120_000);
       proxy.accepts = 'silence';
       proxy.stall();
       setTimeout(() => cancel.abort(), 100);
@@ -157,7 +157,7 @@ describe('S3 storage behind a bad network', function () {
     assert.ok(tookMs < 2000, `${tookMs} ms`);
     proxy.accepts = 'pass';
     proxy.reset();
-    await until(async () => (await bucket.traces(prefix)).length === 0, 60_000);
+    await until(async () => (await bucket.traces(prefix)).length === 0, 120_000);
   });
 
   it('cancels every operation within two seconds while the server is silent', async () => {
@@ -177,13 +177,13 @@ describe('S3 storage behind a bad network', function () {
       const cancel = new AbortController();
       const work = operation(cancel.signal);
       work.catch(() => undefined);
-      await until(() => proxy.connections > 0, 30_000);
+      await until(() => proxy.connections > 0, 120_000);
       const started = performance.now();
       cancel.abort();
       await failureOf(work, 'aborted');
       assert.ok(performance.now() - started < 2000);
       proxy.reset();
-      await until(() => proxy.connections === 0, 30_000);
+      await until(() => proxy.connections === 0, 120_000);
     }
   });
 

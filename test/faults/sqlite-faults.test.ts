@@ -14,7 +14,7 @@ import { SqliteFolder } from '../support/sqlite-folder.ts';
 const MIB = 1024 * 1024;
 
 describe('a SQLite dump that goes wrong', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let folder: SqliteFolder;
   let before: number[];
   const unhandled: unknown[] = [];

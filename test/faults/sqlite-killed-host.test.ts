@@ -42,7 +42,7 @@ describe('a host process that is killed while it works on SQLite databases', () 
   it('takes its child with it while it copies; the next dump sweeps the rest', async () => {
     const path = folder.database('shop.db', { megabytes: 40, journalMode: 'delete' });
     const host = fork(HOST, ['dump', path, folder.spool, 'backup'], { execArgv: [] });
-    await until(() => readdirSync(folder.spool).length > 0, 20_000);
+    await until(() => readdirSync(folder.spool).length > 0, 120_000);
     const [child] = childrenOf(host.pid ?? 0);
     assert.ok(child !== undefined);
     await kill(host);

@@ -17,7 +17,7 @@ import { until } from '../support/until.ts';
 const CONTENT = noise(6_000_000, 3);
 
 describe('webdav: requests that fail', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let server: TestNextcloud;
   let folder: string;
   let driver: DestinationDriver;
@@ -74,7 +74,7 @@ describe('webdav: requests that fail', function () {
       const error = await rejectsWith(put('job/set/a'), code);
       assert.ok(sprung());
       assert.equal(error.transient, code === 'unavailable', error.message);
-      await until(async () => (await readdir(folder)).length === 0, 30_000);
+      await until(async () => (await readdir(folder)).length === 0, 120_000);
     }
     await put('job/set/a');
   });
@@ -214,7 +214,7 @@ describe('webdav: requests that fail', function () {
       const error = await rejectsWith(put('job/a', large), 'no-space');
       assert.match(error.message, /quota/);
       assert.deepEqual(await server.uploads(), []);
-      await until(async () => (await readdir(folder)).length === 0, 30_000);
+      await until(async () => (await readdir(folder)).length === 0, 120_000);
       const early = driver.write('a', cut(large, 65_536), { signal: never, expectedBytes: large.length });
       assert.match((await rejectsWith(early, 'no-space')).message, /12000000 bytes free/);
     });
@@ -240,7 +240,7 @@ describe('webdav: requests that fail', function () {
 });
 
 describe('webdav: connections that break', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let server: TestApache;
   let proxy: TestProxy;
   let folder: string;
@@ -293,7 +293,7 @@ describe('webdav: connections that break', function () {
       );
       assert.ok(error.transient, error.message);
       proxy.resume();
-      await until(async () => (await readdir(folder)).length === 0, 30_000);
+      await until(async () => (await readdir(folder)).length === 0, 120_000);
     });
 
     it(`goes on when they ${fault} in the middle of a reading`, async () => {
@@ -348,13 +348,13 @@ describe('webdav: connections that break', function () {
   it('has no connection left a while after its work', async () => {
     await put('job/a');
     assert.ok(proxy.connections > 0, 'kept for the next piece of work');
-    await until(() => proxy.connections === 0, 30_000);
+    await until(() => proxy.connections === 0, 120_000);
     assert.equal(await listed(driver), 1);
   });
 });
 
 describe('webdav: servers at their limits', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
 
   it('says so when the disk of the server fills up, and leaves nothing', async function () {
     const disk = await mountSmallDisk(this, 'size=4m');
@@ -366,7 +366,7 @@ describe('webdav: servers at their limits', function () {
         'no-space',
       );
       assert.match(error.message, /507/);
-      await until(async () => (await readdir(disk.path)).length === 0, 30_000);
+      await until(async () => (await readdir(disk.path)).length === 0, 120_000);
     } finally {
       await server.stop();
       await disk.unmount();

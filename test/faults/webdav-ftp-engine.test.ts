@@ -16,7 +16,7 @@ const signal = new AbortController().signal;
 const keys = { vaultKey: async () => undefined, passphrases: [], ageIdentities: [] };
 
 describe('engine: sets on FTP and WebDAV at the same time', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let ftp: TestProftpd;
   let apache: TestApache;
   let nextcloud: TestNextcloud;

@@ -59,7 +59,7 @@ describe('engine: several databases at a time', () => {
     const order = ['SHOP', 'Shop', 'shop'];
     const begun: string[] = [];
     parallel.onDump = async (name) => {
-      await until(() => order[begun.length] === name, 30_000);
+      await until(() => order[begun.length] === name, 120_000);
       // The next one may begin when this one has its name.
       setTimeout(() => begun.push(name), 50);
     };
@@ -98,7 +98,7 @@ describe('engine: several databases at a time', () => {
     for (const [index, { driver }] of [a, b].entries()) {
       const own = sources[index];
       assert.ok(own !== undefined);
-      planRun(engine, [own], [{ to: driver, name: 'd', steps }], `job ${index}`).run.seal();
+      planRun(engine, [own], [{ to: driver, name: 'd', steps }], { job: `job ${index}` }).run.seal();
     }
     await engine.idle();
     assert.deepEqual(
@@ -179,14 +179,14 @@ describe('engine: several databases at a time', () => {
     const waiter = source(2, 'three', 'four');
     const runs = [holder, waiter].map((each, index) => {
       const to = (index === 0 ? a : b).driver;
-      return planRun(engine, [each], [{ to, name: 'd' }], `job ${index}`).run;
+      return planRun(engine, [each], [{ to, name: 'd' }], { job: `job ${index}` }).run;
     });
     runs[0]?.seal();
-    await until(() => holder.open === 2, 30_000);
+    await until(() => holder.open === 2, 120_000);
     runs[1]?.seal();
-    await until(() => engine.activeRuns().every(({ state }) => state === 'running'), 30_000);
+    await until(() => engine.activeRuns().every(({ state }) => state === 'running'), 120_000);
     assert.ok(engine.cancel(runs[1]?.id ?? '', 'enough'));
-    await until(() => results.length === 1, 30_000);
+    await until(() => results.length === 1, 120_000);
     assert.equal(waiter.dumps.size, 0);
     assert.ok(engine.cancel(runs[0]?.id ?? '', 'enough'));
     await engine.idle();

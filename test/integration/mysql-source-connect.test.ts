@@ -19,7 +19,7 @@ const running = new AbortController().signal;
 const CIPHER = "SHOW SESSION STATUS LIKE 'Ssl_cipher'";
 
 describe('connecting to MariaDB', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let server: TestMysqlServer;
   let plain: TestMysqlServer;
   let sshd: TestSshd;

@@ -11,13 +11,13 @@ import {
 } from '../support/template-servers.ts';
 
 describe('flow templates of database servers in Node-RED', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let servers: TemplateServers;
   let environment: TemplateEnvironment;
   let nodes: NodesRuntime | undefined;
 
   before(async function () {
-    this.timeout(120_000);
+    this.timeout(240_000);
     servers = await startTemplateServers();
   });
 

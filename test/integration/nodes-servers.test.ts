@@ -51,13 +51,13 @@ const ROWS = 'SELECT id, name FROM item ORDER BY id';
 
 for (const { kind, start, create, wide, wrongPassword } of ENGINES) {
   describe(`${kind} nodes in Node-RED`, function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
     let server: Server;
     let folder: string;
     let nodes: NodesRuntime | undefined;
 
     before(async function () {
-      this.timeout(120_000);
+      this.timeout(240_000);
       server = await start();
       for (const database of ['shop', 'crm']) {
         await server.query(create(database));
@@ -153,7 +153,7 @@ for (const { kind, start, create, wide, wrongPassword } of ENGINES) {
     it('open no run when there is no tool', async () => {
       const toolsFolder = mkdtempSync(join(folder, 'no-tools-'));
       const running = await run(serverFlow(kind, disk()), { ...server.settings, toolsFolder });
-      await until(() => errors().length > 0, 20_000);
+      await until(() => errors().length > 0, 120_000);
       await running.runtime.tracker.idle();
       assert.equal(errors().length, 1, errors().join('\n'));
       assert.ok(errors()[0]?.includes(toolsFolder), errors()[0]);
@@ -228,7 +228,7 @@ for (const { kind, start, create, wide, wrongPassword } of ENGINES) {
           entry.type === 'debug' ? { ...entry, type: 'test-recorder' } : entry,
         );
         await running.runtime.deploy(again, 'full');
-        await until(() => errors().length > 0, 20_000);
+        await until(() => errors().length > 0, 120_000);
         await running.runtime.tracker.idle();
         assert.deepEqual(setsOf(), []);
         assert.deepEqual(running.runtime.tracker.activity(), []);
@@ -240,13 +240,13 @@ for (const { kind, start, create, wide, wrongPassword } of ENGINES) {
     it('fail the run when the password is wrong, or nobody answers, and tell no secret', async () => {
       const password = 'this is not the password';
       const wrong = await run(serverFlow(kind, disk()), { ...server.settings, password });
-      await until(() => errors().length > 0, 20_000);
+      await until(() => errors().length > 0, 120_000);
       await wrong.runtime.tracker.idle();
       assert.match(errors().join('\n'), wrongPassword);
       assert.ok(!errors().join('\n').includes(password));
       await wrong.stop();
       await run(serverFlow(kind, disk()), { ...server.settings, port: await freePort() });
-      await until(() => errors().length > 0, 20_000);
+      await until(() => errors().length > 0, 120_000);
       assert.match(errors().join('\n'), /refused|cannot be reached|connect/i);
       assert.deepEqual(setsOf(), []);
     });
@@ -263,7 +263,7 @@ for (const { kind, start, create, wide, wrongPassword } of ENGINES) {
       const otherKind = kind === 'postgres' ? 'mysql' : 'postgres';
       const other = { ...serverNode(otherKind, server.settings), id: 'other', name: 'Of the other engine' };
       await run([...flow, other]);
-      await until(() => errors().length === 2, 20_000);
+      await until(() => errors().length === 2, 120_000);
       assert.match(
         errors().sort().join('\n'),
         /which a .* server cannot take.*say which .* server it goes into/s,

@@ -7,7 +7,7 @@ import { startSshd, type TestSshd } from '../servers/sshd.ts';
 import { until } from '../support/until.ts';
 
 describe('Test connection of an SSH host', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let ssh: TestSshd;
 
   before(async () => {
@@ -25,7 +25,7 @@ describe('Test connection of an SSH host', function () {
     const { level, text, values } = await test(ssh.settings);
     assert.deepEqual([level, text, values], ['ok', 'test.ok', { host: ssh.host, user: ssh.user }]);
     // Nothing is left open: the server ends its process as soon as it sees that.
-    await until(() => ssh.sessions().length === 0, 30_000);
+    await until(() => ssh.sessions().length === 0, 120_000);
   });
 
   it('shows the keys of a host that is not known yet, to be compared and chosen', async () => {

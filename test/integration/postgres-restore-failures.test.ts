@@ -80,7 +80,7 @@ describe('a restore into PostgreSQL that fails', function () {
       .target({ overwrite: 'replace', format: 'pg-plain' })
       .restore(
         slowly(of().dump('pg-plain'), async () => {
-          await until(async () => (await terminate(of().server, '_restoring_')) > 0, 20_000);
+          await until(async () => (await terminate(of().server, '_restoring_')) > 0, 120_000);
         }),
         RUNNING,
       );

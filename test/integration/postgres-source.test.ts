@@ -36,7 +36,7 @@ describe('the PostgreSQL source', () => {
   let server: TestPostgres;
 
   before(async function () {
-    this.timeout(120_000);
+    this.timeout(240_000);
     server = await startPostgres();
     await createShop(server, 'shop', { megabytes: 0.5, seed: 1 });
     await server.query('CREATE DATABASE pattern TEMPLATE template0 IS_TEMPLATE true');

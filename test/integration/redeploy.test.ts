@@ -93,7 +93,7 @@ describe('Redeploying while a backup runs', () => {
         await scene.begin();
         await scene.runtime.deploy(changed('unrelated', { name: 'renamed' }), type);
         assert.equal(scene.backup.engine.activeRuns().length, 1, 'the backup still runs');
-        await until(() => scene.engine.sunk.length > 0, 20_000);
+        await until(() => scene.engine.sunk.length > 0, 120_000);
         assert.deepEqual(scene.engine.sunk, ['sink']);
         await assertOneSet(scene);
       }));
@@ -105,7 +105,7 @@ describe('Redeploying while a backup runs', () => {
         await scene.begin();
         await scene.runtime.deploy(changed('dest', { name: 'renamed', wires: [['sink2']] }), type);
         assert.equal(scene.backup.engine.activeRuns().length, 1, 'the backup still runs');
-        await until(() => scene.engine.sunk.length > 0, 20_000);
+        await until(() => scene.engine.sunk.length > 0, 120_000);
         assert.deepEqual(scene.engine.sunk, ['sink2']);
         const [message] = scene.engine.messages as { backup?: { set?: { path: string } } }[];
         assert.match(message?.backup?.set?.path ?? '', /^shop\//);
@@ -121,7 +121,7 @@ describe('Redeploying while a backup runs', () => {
         flow.filter(({ id }) => !without.includes(id)),
         'full',
       );
-      await until(() => scene.lines.some(({ message }) => /was removed/.test(message)), 20_000);
+      await until(() => scene.lines.some(({ message }) => /was removed/.test(message)), 120_000);
       assert.deepEqual(scene.engine.sunk, []);
       await assertOneSet(scene);
     }));
@@ -133,7 +133,7 @@ describe('Redeploying while a backup runs', () => {
       const [run] = scene.backup.engine.activeRuns();
       assert.ok(run !== undefined);
       scene.backup.engine.cancel(run.runId, 'the test asks for it');
-      await until(() => scene.engine.sunk.includes('caught'), 20_000);
+      await until(() => scene.engine.sunk.includes('caught'), 120_000);
       const caught = scene.engine.messages.find((message) => 'error' in message) as {
         error: { message: string };
       };
@@ -158,7 +158,7 @@ describe('Redeploying while a backup runs', () => {
           planned.map((entry) => (entry.id === 'wait' ? { ...entry, name: 'renamed' } : entry)),
           'nodes',
         );
-        await until(() => scene.engine.sunk.length > 0, 20_000);
+        await until(() => scene.engine.sunk.length > 0, 120_000);
         assert.deepEqual(scene.engine.sunk, ['sink']);
         await assertOneSet(scene);
       },

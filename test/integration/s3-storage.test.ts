@@ -19,7 +19,7 @@ const never = new AbortController().signal;
 const GUIDE = join(import.meta.dirname, '..', '..', 'docs', 's3.md');
 
 describe('S3 storage on a real server', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let ceph: TestCeph;
   let bucket: TestBucket;
   let runs = 0;
@@ -180,7 +180,7 @@ describe('S3 storage on a real server', function () {
     }
     const writing = driver.write('job/slow', slow(), { signal: never });
     writing.catch(() => undefined);
-    await until(async () => await bucket.hasParts(settings.prefix, 'job/slow'), 30_000);
+    await until(async () => await bucket.hasParts(settings.prefix, 'job/slow'), 120_000);
     assert.deepEqual(await other.sweep(new Date(Date.now() + 60_000), never), []);
     gate.resolve();
     await (await writing).commit();
@@ -191,7 +191,7 @@ describe('S3 storage on a real server', function () {
       Key: `${settings.prefix}/alive`,
     });
     const begun = Date.now();
-    await until(() => Date.now() > begun + 2000, 30_000);
+    await until(() => Date.now() > begun + 2000, 120_000);
     const between = new Date(begun + 1000);
     await bucket.client.uploadPart({
       ...{ Bucket: bucket.name, Key: `${settings.prefix}/alive`, UploadId },

@@ -11,7 +11,7 @@ import { createSampleDatabase, inspectSampleDatabase, ledgerLength } from '../..
 const WRITER = join(import.meta.dirname, '..', '..', 'demo', 'ledger-writer.ts');
 
 describe('sample database', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let folder: string;
   let file: string;
 

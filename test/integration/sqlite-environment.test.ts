@@ -28,7 +28,7 @@ try {
 }`;
 
 describe('the SQLite source in its surroundings', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let folder: SqliteFolder;
 
   beforeEach(async () => {

@@ -6,7 +6,7 @@ import { dumpTo } from '../support/sqlite-dump.ts';
 import { SqliteFolder } from '../support/sqlite-folder.ts';
 
 describe('a dump of a SQLite database with a rollback journal', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let folder: SqliteFolder;
 
   beforeEach(async () => {

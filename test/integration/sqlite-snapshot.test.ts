@@ -9,7 +9,7 @@ import { SqliteFolder } from '../support/sqlite-folder.ts';
 const CHECKER = join(import.meta.dirname, '../fixtures/snapshot-check-process.ts');
 
 describe('a snapshot read from the files of a database in WAL mode', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let folder: SqliteFolder;
 
   beforeEach(async () => {

@@ -15,7 +15,7 @@ const NEVER = new AbortController().signal;
 const MIB = 1024 * 1024;
 
 describe('SSH tunnel to a database server', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let sshd: TestSshd;
   let target: EchoServer;
   let key: SshOptions & { auth: 'key' };
@@ -34,8 +34,8 @@ describe('SSH tunnel to a database server', function () {
 
   afterEach(async () => {
     // Whatever a test did, no connection outlives its tunnel.
-    await until(() => target.connections === 0, 30_000);
-    await until(() => sshd.sessions().length === 0, 30_000);
+    await until(() => target.connections === 0, 120_000);
+    await until(() => sshd.sessions().length === 0, 120_000);
   });
 
   async function use<T>(tunnel: Promise<Tunnel>, work: (tunnel: Tunnel) => Promise<T>): Promise<T> {
@@ -216,7 +216,7 @@ describe('SSH tunnel to a database server', function () {
 
     it('one after the other, also after a pause', async () => {
       await use(openTunnel(key, target, NEVER), async ({ host, port }) => {
-        await until(() => target.connections === 0, 30_000);
+        await until(() => target.connections === 0, 120_000);
         for (const text of ['first', 'second']) assert.equal(await echo(host, port, text), text);
       });
     });
@@ -237,7 +237,7 @@ describe('SSH tunnel to a database server', function () {
         socket.pause();
         target.flood = true;
         socket.write('begin');
-        await until(() => target.restedMs > 500, 30_000);
+        await until(() => target.restedMs > 500, 120_000);
         assert.ok(target.sent < 64 * MIB, `${target.sent} bytes were taken from the server for nobody`);
         target.flood = false;
         socket.destroy();
@@ -331,7 +331,7 @@ describe('SSH tunnel to a database server', function () {
       const controller = new AbortController();
       const tunnel = await openTunnel(key, target, controller.signal);
       controller.abort(new Error('enough'));
-      await until(() => target.connections === 0 && sshd.sessions().length === 0, 30_000);
+      await until(() => target.connections === 0 && sshd.sessions().length === 0, 120_000);
       await tunnel.close();
     });
 
@@ -350,7 +350,7 @@ describe('SSH tunnel to a database server', function () {
       } finally {
         Server.prototype.listen = listen;
       }
-      await until(() => listening() === before, 10_000);
+      await until(() => listening() === before, 120_000);
     });
 
     it('when the work is aborted while it opens', async () => {
@@ -360,10 +360,10 @@ describe('SSH tunnel to a database server', function () {
         const controller = new AbortController();
         const opening = openTunnel({ ...key, port: proxy.port }, target, controller.signal);
         opening.catch(() => undefined);
-        await until(() => proxy.connections === 1, 30_000);
+        await until(() => proxy.connections === 1, 120_000);
         controller.abort(new Error('enough'));
         assertError(await opening.catch((error: unknown) => error), 'aborted', /enough/);
-        await until(() => proxy.connections === 0, 30_000);
+        await until(() => proxy.connections === 0, 120_000);
         await assert.rejects(openTunnel(key, target, controller.signal), /enough/);
       } finally {
         await proxy.close();
@@ -397,7 +397,7 @@ describe('SSH tunnel to a database server', function () {
     it('aborts the work, with the cause, when the tunnel breaks', async () => {
       const reached = await reach({ host: 'localhost', port: target.port, tunnel: key }, NEVER);
       sshd.killSessions();
-      await until(() => reached.signal.aborted, 30_000);
+      await until(() => reached.signal.aborted, 120_000);
       assertError(reached.signal.reason, 'unavailable', /The SSH connection to .* broke/);
       await reached.close();
     });

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { openStore } from '../../lib/store/store.ts';
 
 describe('store shared by processes', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let dataDir: string;
   const children: ChildProcess[] = [];
 

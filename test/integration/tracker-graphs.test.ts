@@ -128,7 +128,7 @@ describe('Run tracker: random graphs', () => {
   after(() => started.stop());
 
   it(`joins what the graph says and seals once, after the last: ${GRAPHS_PER_DEPLOY * DEPLOYS} graphs`, async function () {
-    this.timeout(120_000);
+    this.timeout(240_000);
     const seed = Math.floor(Math.random() * 2 ** 31);
     const graphs = fc.sample(graph, { numRuns: GRAPHS_PER_DEPLOY * DEPLOYS, seed });
     for (let from = 0; from < graphs.length; from += GRAPHS_PER_DEPLOY) {

@@ -54,7 +54,7 @@ export async function startNodes(
       lines,
       recorded,
       async records(name, count) {
-        await until(() => recorded(name).length >= count, 20_000).catch((error: Error) => {
+        await until(() => recorded(name).length >= count, 120_000).catch((error: Error) => {
           const log = lines.map(({ message }) => message).join('\n');
           throw new Error(`${name} has ${recorded(name).length} messages instead of ${count}:\n${log}`, {
             cause: error,

@@ -125,7 +125,7 @@ export class PostgresFaults {
 
   /** The process that dumps now. */
   async dumpProcess(): Promise<number> {
-    await until(() => this.#newChildren().length > 0, 30_000);
+    await until(() => this.#newChildren().length > 0, 120_000);
     const [pid, ...more] = this.#newChildren();
     assert.ok(pid !== undefined && more.length === 0, 'there must be one child process');
     return pid;

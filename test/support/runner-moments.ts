@@ -2,7 +2,7 @@ import { existsSync, readdirSync, watch } from 'node:fs';
 import { eventsOf, type RunnerEvent, type RunnerProcess } from './runner-process.ts';
 import { until } from './until.ts';
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 
 /** Resolves when `--json` has told an event that fits. */
 export function told(runner: RunnerProcess, fits: (event: RunnerEvent) => boolean): Promise<RunnerEvent> {

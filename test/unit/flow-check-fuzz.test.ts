@@ -8,6 +8,19 @@ import { backupNodeTypes } from '../../nodes/schemas.ts';
 
 const CORE = ['tab', 'subflow', 'group', 'inject', 'link in', 'link out', 'link call', 'catch', 'function'];
 const TYPES = [...backupNodeTypes.keys(), ...CORE, 'subflow:a', 'unheard-of'];
+/** JSON of any kind, and objects that cannot be made a text or a number. */
+const anything = fc.oneof(
+  { weight: 4, arbitrary: fc.jsonValue() },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      { toString: '' },
+      { valueOf: 1, toString: null },
+      [{ toString: '' }],
+      [[null]],
+    ),
+  },
+);
 const id = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f');
 
 /** A node that may be anything: of a type that exists, wired to anything, with settings of any kind. */
@@ -17,23 +30,20 @@ const node = fc.tuple(
     {
       z: id,
       g: id,
-      wires: fc.oneof(fc.array(fc.array(id)), fc.jsonValue()),
-      links: fc.oneof(fc.array(id), fc.jsonValue()),
-      env: fc.oneof(
-        fc.array(fc.record({ name: fc.constantFrom('X', 'Y'), value: fc.jsonValue() })),
-        fc.jsonValue(),
-      ),
-      in: fc.jsonValue(),
-      out: fc.jsonValue(),
-      scope: fc.jsonValue(),
-      files: fc.jsonValue(),
-      key: fc.oneof(id, fc.jsonValue()),
-      storage: fc.oneof(id, fc.jsonValue()),
-      folder: fc.jsonValue(),
-      kind: fc.jsonValue(),
-      level: fc.jsonValue(),
-      schemaVersion: fc.jsonValue(),
-      name: fc.jsonValue(),
+      wires: fc.oneof(fc.array(fc.array(id)), anything),
+      links: fc.oneof(fc.array(id), anything),
+      env: fc.oneof(fc.array(fc.record({ name: fc.constantFrom('X', 'Y'), value: anything })), anything),
+      in: anything,
+      out: anything,
+      scope: anything,
+      files: anything,
+      key: fc.oneof(id, anything),
+      storage: fc.oneof(id, anything),
+      folder: anything,
+      kind: anything,
+      level: anything,
+      schemaVersion: anything,
+      name: anything,
     },
     { requiredKeys: [] },
   ),

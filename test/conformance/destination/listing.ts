@@ -88,7 +88,7 @@ export function listingTests(harness: Harness): void {
     });
 
     it('survives writers and removers in the same folders', async function () {
-      this.timeout(120_000);
+      this.timeout(240_000);
       const other = harness.storage.again();
       await Promise.all(
         Array.from({ length: 4 }, async (_, writer) => {

@@ -5,8 +5,8 @@ import { drag, middleOf, type Point } from './mouse.ts';
 import { NodeForm } from './node-form.ts';
 
 /** A backup takes its time on a busy machine. */
-const RUN_WITHIN_MS = 60_000;
-const OPEN_WITHIN_MS = 3000;
+const RUN_WITHIN_MS = 180_000;
+const OPEN_WITHIN_MS = 10_000;
 
 /** The flow that is open in the editor. */
 export class Canvas {

@@ -5,9 +5,9 @@ import { ExportDialog, ImportDialog } from './flow-dialogs.ts';
 import { watchProblems } from './problems.ts';
 import { Sidebar } from './sidebar.ts';
 
-const READY_WITHIN_MS = 60_000;
+const READY_WITHIN_MS = 180_000;
 /** For everything that the editor does at once. */
-const AT_ONCE_MS = 15_000;
+const AT_ONCE_MS = 60_000;
 
 export interface EditorOptions {
   readonly language?: 'en-US' | 'de';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Locator, Page } from 'playwright-core';
 
-const OPEN_WITHIN_MS = 10_000;
+const OPEN_WITHIN_MS = 60_000;
 
 export interface ShownAnswer {
   readonly level: 'ok' | 'warning' | 'error';

@@ -9,7 +9,7 @@ import { until } from '../until.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const require = createRequire(import.meta.url);
-const START_WITHIN_MS = 60_000;
+const START_WITHIN_MS = 180_000;
 
 export interface NodeRedOptions {
   /** Becomes the user directory. */
