@@ -45,5 +45,10 @@ function example(field: FormField): unknown {
   if (name === 'host') return '127.0.0.1';
   if (configTypes !== undefined) return sampleId(configTypes[0] ?? '');
   if (control === 'list' && required) return [placeholder];
-  return required && initial === '' ? placeholder : initial;
+  return required && initial === '' ? onThisMachine(placeholder) : initial;
+}
+
+/** An address where nothing listens. */
+function onThisMachine(example: string): string {
+  return example.replace(/^https:\/\/[^/]+/, 'https://127.0.0.1:9');
 }
