@@ -11,11 +11,26 @@ const MAX_MS = 2 ** 31 - 1;
  * @throws BackupError `invalid-config`
  */
 export function parseDuration(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(s|m|h|d)$/.exec(text.trim());
-  const ms = match === null ? 0 : Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS];
-  if (ms > 0 && ms <= MAX_MS) return ms;
+  const ms = millisecondsOf(text);
+  if (ms !== undefined && ms > 0 && ms <= MAX_MS) return ms;
   throw new BackupError(
     'invalid-config',
     `"${text}" is not a time that can be waited: write 90s, 30m, 6h or 1d (24 days at most)`,
   );
+}
+
+/**
+ * Reads how old something must be: the same units, without a limit; `0s` is any age.
+ * @returns milliseconds
+ * @throws BackupError `invalid-config`
+ */
+export function parseAge(text: string): number {
+  const ms = millisecondsOf(text);
+  if (ms !== undefined && Number.isSafeInteger(Math.ceil(ms))) return ms;
+  throw new BackupError('invalid-config', `"${text}" is not an age: write 90s, 30m, 24h or 7d`);
+}
+
+function millisecondsOf(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)(s|m|h|d)$/.exec(text.trim());
+  return match === null ? undefined : Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS];
 }

@@ -151,6 +151,13 @@ function addSetCommands(program: Command, run: Runner): void {
     .action(async (file, out, options) =>
       run((await import('./commands/decrypt.ts')).decrypt, { file, out, ...options }),
     );
+  withStorage(program.command('sweep'))
+    .description('remove what killed runs have left in a storage, or in those of a flow')
+    .option('--older-than <time>', 'how long nothing must have been written to it: 90s, 30m, 24h, 7d', '24h')
+    .addOption(new Option('--dry-run', 'only tell what would be removed (the default)').conflicts('delete'))
+    .option('--delete', 'remove it')
+    .addOption(jsonOption())
+    .action(async (options) => run((await import('./commands/sweep.ts')).sweep, options));
   withData(program.command('runs'))
     .description('list the history of runs')
     .addOption(jobOption())

@@ -29,6 +29,25 @@ export async function openPlace(options: StorageOptions, env: Environment): Prom
   );
 }
 
+/**
+ * Opens the storage that the options name; with a flow and no name, those of all its destinations.
+ * @throws BackupError `invalid-config`
+ */
+export async function openPlaces(options: StorageOptions, env: Environment): Promise<StoragePlace[]> {
+  if (options.flow === undefined || options.storage !== undefined) return [await openPlace(options, env)];
+  const flow = await readFlow(options.flow, options, env);
+  const destinations = await destinationsOf(flow);
+  if (destinations.length === 0) {
+    throw new BackupError(
+      'invalid-config',
+      `${flow.file} holds no destination: name a storage with --storage`,
+    );
+  }
+  const places: StoragePlace[] = [];
+  for (const { id } of destinations) places.push(await placeOfFlow(flow, { ...options, storage: id }, env));
+  return places;
+}
+
 /** Nodes of our types are loaded only when a flow is given: a storage that is given directly opens faster. */
 async function placeOfFlow(
   flow: FlowInput,
@@ -48,10 +67,15 @@ async function placeOfFlow(
   throw new BackupError('invalid-config', `${nodeLabel(node)} is no storage and no destination`);
 }
 
+async function destinationsOf(flow: FlowInput): Promise<FlowNode[]> {
+  const { nodeSchemas } = await import('../nodes/schemas.ts');
+  return enabledNodes(flow.nodes).filter(({ type }) => nodeSchemas[type]?.role === 'destination');
+}
+
 async function chooseNode(flow: FlowInput, wanted: string | undefined): Promise<FlowNode> {
   const { nodeSchemas } = await import('../nodes/schemas.ts');
   const nodes = enabledNodes(flow.nodes);
-  const destinations = nodes.filter((node) => nodeSchemas[node.type]?.role === 'destination');
+  const destinations = await destinationsOf(flow);
   const found =
     wanted === undefined
       ? destinations
