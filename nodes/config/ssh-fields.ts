@@ -33,6 +33,18 @@ export const signInFields = {
   },
 };
 
+/** The settings of a variant that signs in by a key: with one, in whichever way. */
+export function havingKey<Fields extends typeof signInFields.key>(settings: z.ZodObject<Fields>) {
+  return settings.refine(hasKey, {
+    path: ['keyFile'],
+    error: 'is missing: give the private key, or the path of its file',
+  });
+}
+
+function hasKey({ privateKey, keyFile }: { privateKey?: unknown; keyFile?: unknown }): boolean {
+  return privateKey !== undefined || keyFile !== '';
+}
+
 /** The host keys that are trusted; *Test connection* adds to them. */
 export function hostKeysField<Keys extends z.ZodType<readonly string[]>>(hostKeys: Keys): Keys {
   return hostKeys.meta({

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { sshOptions } from '../../lib/ssh/options.ts';
 import { nodeName } from '../forms/common-fields.ts';
-import { firstSshFields, hostKeysField, signInFields } from './ssh-fields.ts';
+import { firstSshFields, havingKey, hostKeysField, signInFields } from './ssh-fields.ts';
 
 const first = {
   name: nodeName,
@@ -12,7 +12,7 @@ const last = { hostKeys: hostKeysField(sshOptions.options[0].shape.hostKeys) };
 
 /** Who the host is and how it lets us in, in one of three ways. */
 export const sshSettings = z.discriminatedUnion('auth', [
-  z.object({ ...first, ...signInFields.key, ...last }),
+  havingKey(z.object({ ...first, ...signInFields.key, ...last })),
   z.object({ ...first, ...signInFields.password, ...last }),
   z.object({ ...first, ...signInFields.agent, ...last }),
 ]);
