@@ -72,6 +72,7 @@ function rangeOf({ minimum, exclusiveMinimum, maximum }: Rule): string {
 }
 
 function defaultOf(field: FormField): string {
+  if (field.requiredUnless !== undefined) return `required unless \`${field.requiredUnless}\``;
   if (field.control === 'select') return `\`${String(field.initial)}\``;
   const defaults = field.cases.map(({ when, rule }) => ({ when, value: rule.default }));
   const set = defaults.filter(({ value }) => value !== undefined && value !== '');
