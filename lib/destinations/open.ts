@@ -5,6 +5,7 @@ import type { DestinationDriver } from './driver.ts';
 import { openFtp } from './ftp/url.ts';
 import { createLocalDestination } from './local/local.ts';
 import { openS3 } from './s3/url.ts';
+import { openSftp } from './sftp/url.ts';
 import { openWebdav } from './webdav/url.ts';
 
 /** Opens the storage that a URL of one scheme names. */
@@ -15,6 +16,7 @@ const OPENERS: Readonly<Record<string, StorageOpener>> = {
   file: openFolder,
   ftp: openFtp,
   ftps: openFtp,
+  sftp: openSftp,
   webdav: openWebdav,
   webdavs: openWebdav,
   s3: openS3,

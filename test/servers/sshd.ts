@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,8 @@ const run = promisify(execFile);
 const SSHD = '/usr/sbin/sshd';
 /** The account of the server when the tests run as root: it exists inside the server's namespace only. */
 const ACCOUNT = { user: 'tester', id: 64_321, password: "pässword of tester='\\ :1" };
+/** Where the server sees the folder that it keeps its users in: all of its path belongs to root. */
+const JAIL = '/mnt';
 const START_MS = 60_000;
 
 export interface SshdOptions {
@@ -23,6 +25,10 @@ export interface SshdOptions {
   readonly passwords?: 'password' | 'keyboard-interactive';
   /** Lines of sshd_config that come before ours. */
   readonly config?: readonly string[];
+  /** What serves SFTP; default `internal-sftp`. */
+  readonly sftp?: string;
+  /** Shows its users the folder of SFTP tests only, as the root of the server; needs root. */
+  readonly chroot?: boolean;
 }
 
 export interface TestKey {
@@ -41,6 +47,10 @@ export interface TestSshd {
   readonly port: number;
   readonly user: string;
   readonly password: string;
+  /** A folder of its user below the login folder, as it lies on this disk; with `chroot` the root of the server. */
+  readonly folder: string;
+  /** The same as the storage's folder in the settings of SFTP. */
+  readonly root: string;
   /** Fingerprints of its host keys; it has both. */
   readonly hostKeys: { readonly ed25519: string; readonly rsa: string };
   readonly key: TestKey;
@@ -70,10 +80,11 @@ export async function startSshd(options: SshdOptions = {}): Promise<TestSshd> {
     const keys = await createKeys(home);
     const asRoot = process.getuid?.() === 0;
     if (!asRoot && options.passwords !== undefined) throw new Error('only root can check passwords');
+    await mkdir(join(home, 'jail', 'storage'), { recursive: true });
     if (asRoot) await createAccount(home);
     const { port, server } = await start(home, options, asRoot);
     const user = asRoot ? ACCOUNT.user : userInfo().username;
-    return new RunningSshd(home, server, { port, user, keys });
+    return new RunningSshd(home, server, { port, user, keys, chroot: options.chroot === true });
   } catch (error) {
     await rm(home, { recursive: true, force: true });
     throw error;
@@ -136,12 +147,14 @@ async function createAccount(home: string): Promise<void> {
       mode: 0o600,
     }),
     writeFile(join(home, 'pam'), `${pam.join('\n')}\n`),
+    chown(join(home, 'jail', 'storage'), id, id),
     // Where sshd keeps what it separates; the package's unit makes it at each start.
     mkdir('/run/sshd', { recursive: true, mode: 0o755 }),
   ]);
 }
 
-async function start(home: string, { passwords, config = [] }: SshdOptions, asRoot: boolean) {
+async function start(home: string, options: SshdOptions, asRoot: boolean) {
+  const { passwords, config = [], sftp = 'internal-sftp', chroot = false } = options;
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort();
     const lines = [
@@ -160,7 +173,8 @@ async function start(home: string, { passwords, config = [] }: SshdOptions, asRo
       `PasswordAuthentication ${passwords === 'password' ? 'yes' : 'no'}`,
       `KbdInteractiveAuthentication ${passwords === 'keyboard-interactive' ? 'yes' : 'no'}`,
       `UsePAM ${asRoot ? 'yes' : 'no'}`,
-      'Subsystem sftp internal-sftp',
+      `Subsystem sftp ${sftp}`,
+      ...(chroot ? [`ChrootDirectory ${JAIL}`, 'ForceCommand internal-sftp'] : []),
     ];
     await writeFile(join(home, 'sshd_config'), `${lines.join('\n')}\n`);
     const log = await open(join(home, 'log'), 'a');
@@ -185,7 +199,9 @@ function commandOf(home: string, asRoot: boolean): [string, ...string[]] {
     shadow: '/etc/shadow',
     pam: '/etc/pam.d/sshd',
   };
-  const mounts = Object.entries(places).map(([file, place]) => `mount --bind '${join(home, file)}' ${place}`);
+  const mounts = Object.entries({ ...places, jail: JAIL }).map(
+    ([file, place]) => `mount --bind '${join(home, file)}' ${place}`,
+  );
   return ['unshare', '--mount', '/bin/sh', '-c', [...mounts, sshd].join(' && ')];
 }
 
@@ -221,6 +237,8 @@ class RunningSshd implements TestSshd {
   readonly port: number;
   readonly user: string;
   readonly password = ACCOUNT.password;
+  readonly folder: string;
+  readonly root: string;
   readonly hostKeys: Keys['hostKeys'];
   readonly key: TestKey;
   readonly encryptedKey: Keys['encryptedKey'];
@@ -231,8 +249,14 @@ class RunningSshd implements TestSshd {
   readonly #ended: Promise<unknown>;
   readonly #leave: () => void;
 
-  constructor(home: string, server: ChildProcess, parts: { port: number; user: string; keys: Keys }) {
-    const { port, user, keys } = parts;
+  constructor(
+    home: string,
+    server: ChildProcess,
+    parts: { port: number; user: string; keys: Keys; chroot: boolean },
+  ) {
+    const { port, user, keys, chroot } = parts;
+    this.folder = join(home, 'jail', 'storage');
+    this.root = chroot ? '/storage' : 'jail/storage';
     this.#home = home;
     this.#server = server;
     this.#ended = once(server, 'exit');
