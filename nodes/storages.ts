@@ -1,6 +1,7 @@
 import { ftpStorageNode } from './config/ftp-storage.ts';
 import { localStorageNode } from './config/local-storage.ts';
 import { s3StorageNode } from './config/s3-storage.ts';
+import { sftpStorageNode } from './config/sftp-storage.ts';
 import type { StorageNode } from './config/storage-node.ts';
 import { webdavStorageNode } from './config/webdav-storage.ts';
 import type { AnyNode } from './define-node.ts';
@@ -16,6 +17,7 @@ type AnyStorageNode = AnyNode & Pick<StorageNode, 'kind'>;
 export const storageNodes: readonly [AnyStorageNode, ...AnyStorageNode[]] = [
   localStorageNode,
   s3StorageNode,
+  sftpStorageNode,
   webdavStorageNode,
   ftpStorageNode,
 ];
