@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { systemClock } from '../../lib/clock.ts';
 import type { AnyNode } from '../../nodes/define-node.ts';
-import type { ActionAnswer } from '../../nodes/form-actions.ts';
+import type { ActionAnswer, ActionEnvironment } from '../../nodes/form-actions.ts';
 import { readSettings, settingsError } from '../../nodes/forms/settings.ts';
 
 /**
@@ -21,6 +22,7 @@ export async function askForm(
   const result = readSettings(node, filled);
   if ('problems' in result) throw settingsError('This node', result.problems);
   const { signal } = new AbortController();
-  const environment = { dataDir, signal, use: () => assert.fail('It refers to no other node') };
+  const refuse = () => assert.fail('It refers to no other node');
+  const environment = { dataDir, clock: systemClock, language: 'en', signal, use: refuse, running: refuse };
   return action.run(result.settings as never, environment);
 }
