@@ -1,7 +1,9 @@
+import { tmpdir } from 'node:os';
 import type { NodeAPI, NodeStatus } from 'node-red';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { BackupEngine } from '../lib/engine/backup-engine.ts';
 import { BackupError, toBackupError } from '../lib/errors.ts';
+import { sweepPrivateFolders } from '../lib/private-folders.ts';
 import type { RunJournal } from '../lib/runs/journal.ts';
 import { StartupSweep } from '../lib/runs/startup-sweep.ts';
 import { openStore, type Store } from '../lib/store/store.ts';
@@ -131,6 +133,10 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   });
   const beginSweep = () => startupSweep.begin();
   RED.events.on('flows:started', beginSweep);
+  // Passwords of servers may lie there, for this user only.
+  sweepPrivateFolders(tmpdir()).catch((error: unknown) =>
+    RED.log.warn(`[dbackup] ${toBackupError(error).message}`),
+  );
   let ended: Promise<void> | undefined;
   const shutdown = (reason: string) => (ended ??= end(reason));
   // Without its admin root, Node-RED is part of another program, which has its own ways to end.

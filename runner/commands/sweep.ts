@@ -86,7 +86,7 @@ function reportText(report: SweepReport, removed: boolean): string {
   if (unfinished === undefined && report.error === undefined) {
     rows.push(['', '', 'This storage tells of unfinished files only when they are removed']);
   }
-  if (rows.length > 0) return formatTable([printable(storage), '', ''], rows);
+  if (rows.length > 0 || report.error !== undefined) return formatTable([printable(storage), '', ''], rows);
   return printable(`${storage} holds nothing that interrupted runs have left`);
 }
 

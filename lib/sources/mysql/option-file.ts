@@ -1,10 +1,14 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makePrivateFolder, sweepPrivateFolders } from '../../private-folders.ts';
 import type { MysqlSession } from './connect.ts';
 import type { MysqlServer } from './options.ts';
 import { toolTls } from './security.ts';
 import type { MysqlTool } from './tools.ts';
+
+/** Of the private folders that hold option files. */
+const KIND = 'mysql';
 
 export interface ClientOptionFile {
   /** The tool's first argument: the one option file that it reads. */
@@ -30,7 +34,9 @@ export async function clientOptionFile(
   session: MysqlSession,
   tool: Pick<MysqlTool, 'flavour'>,
 ): Promise<ClientOptionFile> {
-  const folder = await mkdtemp(join(tmpdir(), 'dbackup-mysql-'));
+  // Killed processes cannot remove theirs: a password is not to lie there for longer than it must.
+  await sweepPrivateFolders(tmpdir(), KIND).catch(() => []);
+  const folder = await makePrivateFolder(KIND);
   const remove = () => rm(folder, { recursive: true, force: true }).catch(() => undefined);
   try {
     const path = join(folder, 'client.cnf');

@@ -4,8 +4,8 @@ import { basename, dirname, join } from 'node:path';
 import { abortable } from '../../bytes/abortable.ts';
 import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError, toBackupError } from '../../errors.ts';
+import { isOrphan, OWNER_TAG, ownerTag } from '../../process-owner.ts';
 import { HEADER_BYTES, readHeader } from './header.ts';
-import { isOrphan, OWNER_TAG, ownerTag } from './owner.ts';
 import { removeSiblings } from './siblings.ts';
 
 /** A database file in the making, beside the one that it will become: hidden, and readable by us only. */

@@ -1,16 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import { mkdirSync, statfsSync } from 'node:fs';
-import { lstat, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { BackupError, toBackupError } from '../../errors.ts';
-import { isOrphan, OWNER_TAG, ownerTag } from './owner.ts';
+import { privateFolderName, sweepPrivateFolders } from '../../private-folders.ts';
 
 /** Free space that a spool leaves to others, in bytes. */
 export const SPOOL_RESERVE_BYTES = 32 * 1024 * 1024;
 
-const PREFIX = 'dbackup-sqlite-';
-const NAME = new RegExp(`^${PREFIX}(${OWNER_TAG})-[0-9a-f]{16}$`);
+const KIND = 'sqlite';
 
 /** The folder for spools: the configured one, or the system's for temporary files. */
 export function spoolDirectoryOf(configured: string): string {
@@ -19,7 +16,7 @@ export function spoolDirectoryOf(configured: string): string {
 
 /** A new name for the private folder of one spool, telling which process owns it. Nothing is created. */
 export function newSpoolFolder(directory: string): string {
-  return join(directory, `${PREFIX}${ownerTag()}-${randomBytes(8).toString('hex')}`);
+  return join(directory, privateFolderName(KIND));
 }
 
 /**
@@ -41,18 +38,7 @@ export function createSpoolFolder(folder: string): void {
  * @throws BackupError when the folder cannot be listed or a leftover cannot be removed
  */
 export async function sweepSpool(directory: string): Promise<string[]> {
-  const folder = spoolDirectoryOf(directory);
-  const swept: string[] = [];
-  try {
-    for (const name of await readdir(folder)) {
-      if (!(await isLeftover(folder, name))) continue;
-      await rm(join(folder, name), { recursive: true, force: true });
-      swept.push(name);
-    }
-  } catch (error) {
-    throw toBackupError(error, `The spool folder ${folder} cannot be swept`);
-  }
-  return swept;
+  return await sweepPrivateFolders(spoolDirectoryOf(directory), KIND);
 }
 
 /**
@@ -74,13 +60,4 @@ export function requireSpace(folder: string, bytes: number, reserve = SPOOL_RESE
 /** The error of a file operation in a spool folder, so that it is not taken for one of the database. */
 export function spoolFailure(thrown: unknown, folder: string): BackupError {
   return toBackupError(thrown, `The spool folder ${dirname(folder)} cannot be used`);
-}
-
-async function isLeftover(folder: string, name: string): Promise<boolean> {
-  const tag = NAME.exec(name)?.[1];
-  if (tag === undefined) return false;
-  const found = await lstat(join(folder, name)).catch(() => undefined);
-  if (found === undefined || !found.isDirectory()) return false;
-  const ours = process.getuid === undefined || found.uid === process.getuid();
-  return ours && isOrphan(tag, found.mtime);
 }
