@@ -9,6 +9,7 @@ import { findText, readCatalogue } from './sources.ts';
 /** One colour for each role, light enough for Node-RED's dark labels and strong enough for white icons. */
 export const ROLE_COLORS: Readonly<Record<NodeRole, string>> = {
   config: '#d9d9d9',
+  trigger: '#d9c36a',
   source: '#7fadd0',
   transform: '#b9a4dd',
   destination: '#8bbf94',
@@ -29,7 +30,7 @@ export function editorHtml(nodes: readonly AnyNode[]): string {
 }
 
 export function editorDescription(node: AnyNode): EditorNodeDescription {
-  const { type, role, icon, inputs, outputs, schemaVersion, labelFrom = [], actions = [] } = node;
+  const { type, role, icon, inputs, outputs, schemaVersion, labelFrom = [], actions = [], button } = node;
   return {
     type,
     isConfig: role === 'config',
@@ -40,10 +41,12 @@ export function editorDescription(node: AnyNode): EditorNodeDescription {
     schemaVersion,
     labelFrom,
     form: formOf(node.schema),
-    actions: actions.map(({ name, route, adds }) => ({
+    ...(button === undefined ? {} : { button }),
+    actions: actions.map(({ name, route, adds, live }) => ({
       name,
       route,
       ...(adds === undefined ? {} : { adds }),
+      ...(live === undefined ? {} : { live }),
     })),
   };
 }

@@ -11,6 +11,7 @@ export type Language = (typeof LANGUAGES)[number];
 
 export const CATALOGUE_SETS: readonly NodeSet[] = [
   'config',
+  'triggers',
   'sources',
   'transforms',
   'destinations',

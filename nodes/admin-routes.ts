@@ -1,20 +1,26 @@
 import type { NodeAPI } from 'node-red';
 import { z } from 'zod';
-import { toBackupError } from '../lib/errors.ts';
+import { BackupError, toBackupError } from '../lib/errors.ts';
 import type { AnyNode } from './define-node.ts';
 import type { ActionAnswer, ActionRoute, FormAction } from './form-actions.ts';
 import { substituteVariables } from './forms/environment.ts';
 import { formOf, type RawSettings, readSettings, settingsError } from './forms/settings.ts';
 import { type OfflineNode, OfflineServices } from './offline-services.ts';
 import { backupRuntime, type RuntimeApi } from './runtime.ts';
+import { findService, type ServiceKey } from './services.ts';
 
 /** Every admin route of the package. None answers without its permission. */
 export const ADMIN_ROUTES: readonly AdminRoute[] = [
-  // All of them act with the server's rights on what the form names: a person who may only look must not.
+  // These act with the server's rights on what the form names: a person who may only look must not.
   { method: 'post', route: 'storages/test', permission: 'dbackup.storages.write' },
   { method: 'post', route: 'sources/databases', permission: 'dbackup.sources.write' },
   { method: 'post', route: 'servers/test', permission: 'dbackup.servers.write' },
   { method: 'post', route: 'keys/test', permission: 'dbackup.keys.write' },
+  { method: 'post', route: 'schedules/fire', permission: 'dbackup.schedules.write' },
+  { method: 'post', route: 'schedules/pause', permission: 'dbackup.schedules.write' },
+  { method: 'post', route: 'schedules/resume', permission: 'dbackup.schedules.write' },
+  // This one only computes.
+  { method: 'post', route: 'schedules/next', permission: 'dbackup.schedules.read' },
 ];
 
 export interface AdminRoute {
@@ -85,7 +91,8 @@ function serve(
     const gone = new AbortController();
     response.on('close', () => gone.abort());
     const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
-    answer(RED, nodes, { node, action, asked: asked.data }, signal).then(
+    const language = languageOf(request.headers?.['accept-language']);
+    answer(RED, nodes, { node, action, asked: asked.data, language }, signal).then(
       (given) => response.json(given),
       (thrown: unknown) => response.json({ level: 'error', message: explain(thrown, signal) }),
     );
@@ -96,32 +103,61 @@ interface Asked {
   readonly node: AnyNode;
   readonly action: FormAction;
   readonly asked: Question;
+  readonly language: string;
 }
 
 async function answer(
   RED: AdminApi,
   nodes: ReadonlyMap<string, AnyNode>,
-  { node, action, asked }: Asked,
+  { node, action, asked, language }: Asked,
   signal: AbortSignal,
 ): Promise<ActionAnswer> {
-  const settings = { ...settingsOf(RED, node, asked) };
-  for (const [name, value] of Object.entries(action.standIns ?? {})) {
-    if (isEmpty(settings[name])) settings[name] = value;
-  }
-  const result = readSettings(node, settings);
-  if ('problems' in result) throw settingsError('This node', result.problems);
-  const { dataDir } = backupRuntime(RED);
+  const settings = action.ofRunningNode === true ? {} : checkedSettings(RED, node, action, asked);
+  const { dataDir, clock } = backupRuntime(RED);
   const services = new OfflineServices({
     node: (id) => referredNode(RED, nodes, asked, id),
     definition: (type) => nodes.get(type),
     dataDir,
   });
   // The settings were just read with the schema of this very node.
-  return action.run(result.settings as never, {
+  return action.run(settings as never, {
     dataDir,
+    clock,
+    language,
     signal,
     use: (key, nodeId) => services.use('This node', key, nodeId),
+    running: (key) => runningService(RED, key, asked.id),
   });
+}
+
+function checkedSettings(RED: AdminApi, node: AnyNode, action: FormAction, asked: Question): unknown {
+  const settings = { ...settingsOf(RED, node, asked) };
+  for (const [name, value] of Object.entries(action.standIns ?? {})) {
+    if (isEmpty(settings[name])) settings[name] = value;
+  }
+  const result = readSettings(node, settings);
+  if ('problems' in result) throw settingsError('This node', result.problems);
+  return result.settings;
+}
+
+function runningService<Service>(
+  RED: AdminApi,
+  key: ServiceKey<Service>,
+  nodeId: string | undefined,
+): Service {
+  const service = nodeId === undefined ? undefined : findService(RED, key, nodeId);
+  if (service !== undefined) return service;
+  throw new BackupError('not-found', 'This node does not run: deploy it first');
+}
+
+/** The language that a browser names first; English when it names none that there is. */
+function languageOf(accepted: string | undefined): string {
+  const first = accepted?.split(/[,;]/)[0]?.trim() ?? '';
+  try {
+    return Intl.DateTimeFormat.supportedLocalesOf(first)[0] ?? 'en';
+  } catch {
+    return 'en';
+  }
 }
 
 function isEmpty(value: unknown): boolean {

@@ -1,7 +1,16 @@
-import type { ServiceUse } from './services.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { ServiceKey, ServiceUse } from './services.ts';
 
 /** Routes below `/dbackup/api/` that buttons of edit forms ask. */
-export type ActionRoute = 'storages/test' | 'sources/databases' | 'servers/test' | 'keys/test';
+export type ActionRoute =
+  | 'storages/test'
+  | 'sources/databases'
+  | 'servers/test'
+  | 'keys/test'
+  | 'schedules/next'
+  | 'schedules/fire'
+  | 'schedules/pause'
+  | 'schedules/resume';
 
 /** A button of an edit form that asks the runtime about the values in the form, deployed or not. */
 export interface FormAction {
@@ -14,6 +23,10 @@ export interface FormAction {
   readonly standIns?: Readonly<Record<string, string | readonly string[]>>;
   /** List field that a click on a row of the answer adds to, or removes from. */
   readonly adds?: string;
+  /** It is asked when the form opens and when a value changes, too: it only computes. */
+  readonly live?: boolean;
+  /** It is about the node that runs, whatever stands in the form: `run` gets no settings. */
+  readonly ofRunningNode?: boolean;
   /**
    * Finds out what the person wants to know. What it throws is shown to them.
    * @param settings as `readSettings` gives them for the node's schema
@@ -24,6 +37,14 @@ export interface FormAction {
 export interface ActionEnvironment {
   /** Folder of the history and the key vault. */
   readonly dataDir: string;
+  readonly clock: Clock;
+  /** The person's language, as browsers name it: `de`. */
+  readonly language: string;
+  /**
+   * What the node of the form offers, as it runs now.
+   * @throws BackupError `not-found` when it does not run
+   */
+  running<Service>(key: ServiceKey<Service>): Service;
   /** Aborted when the person gave up or it takes too long. */
   readonly signal: AbortSignal;
   /**
@@ -49,4 +70,6 @@ export interface ActionAnswer {
   readonly rows?: readonly AnswerRow[];
   /** Lines that are shown as they are. */
   readonly notes?: readonly string[];
+  /** What fields stand for while they are empty. */
+  readonly placeholders?: Readonly<Record<string, string>>;
 }

@@ -14,6 +14,7 @@ import { destinationNodes, storageNodes } from './storages.ts';
 import { checksumNode } from './transforms/checksum.ts';
 import { compressNode } from './transforms/compress.ts';
 import { encryptNode } from './transforms/encrypt.ts';
+import { scheduleNode } from './triggers/schedule.ts';
 
 /** Every node type of the package. Nothing here needs a running Node-RED. */
 export const allNodes: readonly AnyNode[] = [
@@ -22,6 +23,7 @@ export const allNodes: readonly AnyNode[] = [
   postgresServerNode,
   mysqlServerNode,
   sshNode,
+  scheduleNode,
   postgresNode,
   mysqlNode,
   sqliteNode,
@@ -47,7 +49,7 @@ function toBackupNodeType(node: AnyNode): BackupNodeType {
   const { type, role, step } = node;
   return {
     type,
-    role: role === 'source' || role === 'transform' || role === 'destination' ? role : 'other',
+    role: role === 'config' || role === 'restore' ? 'other' : role,
     ...(step === undefined ? {} : { step }),
     references: (settings) => referencesOf(node, settings),
     check({ values, credentials }) {

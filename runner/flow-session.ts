@@ -99,7 +99,8 @@ async function start(
   const runtime = await startRuntime({
     flows: nodes,
     userDir,
-    settings: { dbackup: options.settings },
+    // What is fired by hand runs once.
+    settings: { dbackup: { ...options.settings, schedules: !once } },
     logger,
     countMessages: once,
     // It was logged; a third-party node's slip must not end a backup.

@@ -77,7 +77,7 @@ function addFlowCommands(program: Command, run: Runner): void {
   withReport(withCredentials(program.command('run')))
     .description('run the backup of a flow once')
     .argument('<flow>', FLOW_HELP)
-    .option('--trigger <name>', 'name or id of the inject node to fire, when several lead to a source')
+    .option('--trigger <name>', 'name or id of the inject or schedule node to fire, when several lead to a source')
     .option('--deadline <time>', 'longest time for all of it: 90s, 30m, 6h')
     .action(async (flow, options) => run((await import('./commands/run.ts')).run, { flow, ...options }));
   withReport(withCredentials(program.command('serve')))

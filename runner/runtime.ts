@@ -62,7 +62,7 @@ export interface EmbeddedRuntime {
   /** Where HTTP In nodes are served, when `http` was given: `http://127.0.0.1:1880`. */
   readonly url: string | undefined;
   /**
-   * Hands a message to a node as if it had been wired to it; an inject node fires.
+   * Hands a message to a node as if it had been wired to it; an inject node fires, a schedule node when `message` tells it to.
    * @throws BackupError `not-found` when no such node runs
    */
   fire(nodeId: string, message?: Record<string, unknown>): void;

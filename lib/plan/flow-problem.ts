@@ -3,8 +3,8 @@ import type { FlowNode } from './flow-file.ts';
 /** What the check must know of a node type of this package. */
 export interface BackupNodeType {
   readonly type: string;
-  /** `other` takes part in no plan: config nodes, restore, verify. */
-  readonly role: 'source' | 'transform' | 'destination' | 'other';
+  /** `trigger` starts flows; `other` takes part in no plan: config nodes, restore, verify. */
+  readonly role: 'trigger' | 'source' | 'transform' | 'destination' | 'other';
   /** What a transform does. */
   readonly step?: 'compress' | 'encrypt' | 'checksum';
   /** Fields that name a config node, with these settings. */

@@ -7,7 +7,7 @@ import type { BackupNodeType } from './flow-problem.ts';
 const STARTED = new Set<BackupNodeType['role']>(['source', 'other']);
 
 /**
- * Inject nodes that start a backup, restore or verification. Those inside subflows cannot be fired from
+ * Inject and schedule nodes that start a backup, restore or verification. Those inside subflows cannot be fired from
  * outside.
  */
 export function flowTriggers(
@@ -19,7 +19,7 @@ export function flowTriggers(
   const templates = new Set(enabled.filter(({ type }) => type === 'subflow').map(({ id }) => id));
   return enabled.filter(
     (node) =>
-      node.type === 'inject' &&
+      (node.type === 'inject' || types.get(node.type)?.role === 'trigger') &&
       !templates.has(node.z ?? '') &&
       graph.reachableFrom(node.id, { rescues: false }).some((reached) => starts(reached, types)),
   );
@@ -31,7 +31,7 @@ function starts(node: FlowNode, types: ReadonlyMap<string, BackupNodeType>): boo
 }
 
 /**
- * The inject node that starts the flow: the one that a person names by id or name, else the only one.
+ * The node that starts the flow: the one that a person names by id or name, else the only one.
  * @throws BackupError `invalid-config` that lists them when it is not clear which is meant
  */
 export function chooseTrigger(triggers: readonly FlowNode[], wanted: string | undefined): FlowNode {
@@ -47,12 +47,12 @@ export function chooseTrigger(triggers: readonly FlowNode[], wanted: string | un
 function problemOf(found: readonly FlowNode[], wanted: string | undefined): string {
   if (wanted !== undefined) {
     return found.length === 0
-      ? `No inject node "${wanted}" leads to a source, restore or verify node`
-      : `Several inject nodes are called "${wanted}": name one by its id`;
+      ? `No inject or schedule node "${wanted}" leads to a source, restore or verify node`
+      : `Several of them are called "${wanted}": name one by its id`;
   }
   return found.length === 0
-    ? 'No inject node leads to a source, restore or verify node: wire one to it, or use "dbackup serve" for a flow that something else starts'
-    : 'Several inject nodes could be meant: choose one with --trigger';
+    ? 'No inject or schedule node leads to a source, restore or verify node: wire one to it, or use "dbackup serve" for a flow that something else starts'
+    : 'Several nodes could be meant: choose one with --trigger';
 }
 
 function choices(triggers: readonly FlowNode[]): string {
@@ -61,7 +61,7 @@ function choices(triggers: readonly FlowNode[]): string {
 
 /**
  * The flow for a run that is started by hand: no inject node fires by a clock, and the triggers do not
- * fire at the start of the flow either.
+ * fire at the start of the flow either. Schedule nodes ask their runtime whether they may.
  */
 export function withoutSchedules(nodes: readonly FlowNode[], triggers: readonly FlowNode[]): FlowNode[] {
   const starting = new Set(triggers.map(({ id }) => id));

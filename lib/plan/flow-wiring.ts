@@ -111,7 +111,7 @@ class WiringCheck {
   #surelyReached(start: FlowNode, end: BackupNodeType['role']): FlowNode[] {
     const stop = (node: FlowNode) => {
       const role = this.#role(node);
-      if (role !== undefined) return role === end || role === 'other';
+      if (role !== undefined) return role === end || role === 'other' || role === 'trigger';
       return !PASSING.has(node.type) && !node.type.startsWith('subflow:');
     };
     return this.#graph.reachableFrom(start.id, { rescues: false, stop });

@@ -1,6 +1,7 @@
 import type { FormField } from '../forms/form-description.ts';
 import { optionKey } from '../forms/option-key.ts';
 import { cancelForm, prepareForm, saveForm } from './form.ts';
+import { pressButton } from './form-action.ts';
 import { caseOf } from './form-values.ts';
 import type { EditorNodeDescription } from './node-description.ts';
 import { type EditorNode, type NodeTypeDefinition, type PropertyDefinition, red } from './red.ts';
@@ -49,7 +50,23 @@ export function definition(description: EditorNodeDescription): NodeTypeDefiniti
   }
   const paletteLabel = () => text(`${type}.label`);
   const outputLabels = () => text(`${type}.output`);
-  return { category: 'backup', color, icon, inputs, outputs, paletteLabel, outputLabels, ...behaviour };
+  const shown = { category: 'backup', color, icon, inputs, outputs, paletteLabel, outputLabels };
+  return { ...shown, ...buttonOf(description, text), ...behaviour };
+}
+
+/** The button on the canvas acts on the node as it was deployed. */
+function buttonOf(description: EditorNodeDescription, text: Translate): Pick<NodeTypeDefinition, 'button'> {
+  const action = description.actions.find(({ name }) => name === description.button);
+  if (action === undefined) return {};
+  const button = {
+    enabled(this: EditorNode) {
+      return this.changed !== true;
+    },
+    onclick(this: EditorNode) {
+      pressButton(description, action, this, text);
+    },
+  };
+  return { button };
 }
 
 function properties(

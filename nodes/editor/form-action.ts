@@ -1,4 +1,4 @@
-import { formValues, storedValues } from './form-values.ts';
+import { formValues, inputOf, isOpen, storedValues } from './form-values.ts';
 import { readList, toggleEntry } from './list-field.ts';
 import type { ActionDescription, EditorNodeDescription } from './node-description.ts';
 import { type EditorNode, jQuery, red } from './red.ts';
@@ -13,6 +13,7 @@ interface Answer {
   readonly values?: Readonly<Record<string, string | number>>;
   readonly rows?: readonly AnswerRow[];
   readonly notes?: readonly string[];
+  readonly placeholders?: Readonly<Record<string, string>>;
 }
 
 interface AnswerRow {
@@ -35,6 +36,9 @@ interface Asking {
   readonly text: Translate;
 }
 
+/** How long a value has to stay as it is before it is asked about, in ms. */
+const MOMENT_MS = 300;
+
 /** Makes a button of the form ask the server about the values in the form, and show what it says. */
 export function wireAction(
   description: EditorNodeDescription,
@@ -46,9 +50,10 @@ export function wireAction(
   const result = row.querySelector<HTMLElement>('.dbackup-result');
   const action = description.actions.find(({ name }) => name === row.dataset.action);
   if (button === null || result === null || action === undefined) return;
-  button.addEventListener('click', async () => {
-    button.disabled = true;
-    result.replaceChildren(line('dbackup-result-busy', text('form.asking')));
+  let asked = 0;
+  const askNow = async () => {
+    asked += 1;
+    const question = asked;
     const settings = formValues(description, node);
     const answer = await ask(action.route, {
       type: description.type,
@@ -56,10 +61,65 @@ export function wireAction(
       settings,
       references: referencesOf(description, settings),
     });
-    button.disabled = false;
+    // Values have changed meanwhile, and what they come to was asked for.
+    if (question !== asked || !isOpen(description, node)) return;
     result.replaceChildren(...render({ description, action, text }, answer));
+    showPlaceholders(description, answer);
     markChosenRows(description, result);
+  };
+  button.addEventListener('click', async () => {
+    button.disabled = true;
+    result.replaceChildren(line('dbackup-result-busy', text('form.asking')));
+    await askNow();
+    button.disabled = false;
   });
+  if (action.live === true) askAlways(description, node, row, askNow);
+}
+
+/** Asks now, and whenever a value has changed and stayed so for a moment. */
+function askAlways(
+  description: EditorNodeDescription,
+  node: EditorNode,
+  row: HTMLElement,
+  askNow: () => Promise<void>,
+): void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const soon = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (isOpen(description, node)) askNow();
+    }, MOMENT_MS);
+  };
+  const form = row.closest('.dbackup-form');
+  for (const event of ['input', 'change']) form?.addEventListener(event, soon);
+  soon();
+}
+
+/** Until the next time that the form shows another variant. */
+function showPlaceholders(description: EditorNodeDescription, { placeholders = {} }: Answer): void {
+  for (const [field, placeholder] of Object.entries(placeholders)) {
+    const input = inputOf(description, field);
+    if (input instanceof HTMLInputElement) input.placeholder = placeholder;
+  }
+}
+
+/** Does what the button of a node on the canvas is for, and says what came of it. */
+export async function pressButton(
+  description: EditorNodeDescription,
+  action: ActionDescription,
+  node: EditorNode,
+  text: Translate,
+): Promise<void> {
+  const settings = storedValues(description, node);
+  const { type } = description;
+  const answer = await ask(action.route, { type, id: node.id, settings, references: [] });
+  const level = answer.level === 'ok' ? 'success' : answer.level;
+  red.notify(escaped(said({ description, action, text }, answer)), level);
+}
+
+/** Notifications are HTML. */
+function escaped(content: string): string {
+  return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 }
 
 /** Shows which rows of answers stand in the list that a click on them changes. */
@@ -112,14 +172,14 @@ async function ask(route: string, question: unknown): Promise<Answer> {
 
 /** All texts from the server are set as text, never as HTML: they may hold names of files. */
 function render(asking: Asking, answer: Answer): Node[] {
-  const { description, text } = asking;
-  const { level, message, rows = [], notes = [] } = answer;
-  const key = answer.text ?? '';
-  const said =
-    message ?? text(key.startsWith('form.') ? key : `${description.type}.actions.${key}`, answer.values);
-  const parts: Node[] = [line(`dbackup-result-${level}`, said)];
+  const { level, rows = [], notes = [] } = answer;
+  const parts: Node[] = [line(`dbackup-result-${level}`, said(asking, answer))];
   if (rows.length > 0) parts.push(table(asking, rows));
   return [...parts, ...notes.map((note) => line('dbackup-result-warning', note))];
+}
+
+function said({ description, text }: Asking, { message, text: key = '', values }: Answer): string {
+  return message ?? text(key.startsWith('form.') ? key : `${description.type}.actions.${key}`, values);
 }
 
 function line(className: string, content: string): HTMLElement {

@@ -13,6 +13,8 @@ export interface EditorNodeDescription {
   readonly labelFrom: readonly string[];
   readonly form: FormDescription;
   readonly actions: readonly ActionDescription[];
+  /** Name of the action that the node's button on the canvas does. */
+  readonly button?: string;
 }
 
 export interface ActionDescription {
@@ -20,4 +22,6 @@ export interface ActionDescription {
   readonly route: string;
   /** List field that a click on a row of the answer adds to, or removes from. */
   readonly adds?: string;
+  /** It is asked when the form opens and when a value changes, too. */
+  readonly live?: boolean;
 }

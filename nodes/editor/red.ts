@@ -5,6 +5,7 @@
 export interface EditorRed {
   /** A text of the editor's own catalogue. */
   _(key: string): string;
+  notify(text: string, type: 'success' | 'warning' | 'error'): void;
   readonly nodes: {
     node(id: string): EditorNode | null | undefined;
     getType(type: string): NodeTypeDefinition | undefined;
@@ -55,6 +56,8 @@ export interface EditorNode {
   readonly z?: string;
   /** Disabled. */
   readonly d?: boolean;
+  /** Not as it was deployed. */
+  readonly changed?: boolean;
   readonly valid?: boolean | null;
   /** Known once its form was open; secrets themselves never come back from the server. */
   readonly credentials?: Readonly<Record<string, unknown>>;
@@ -75,6 +78,8 @@ export interface NodeTypeDefinition {
   readonly label: (this: EditorNode) => string;
   readonly labelStyle?: (this: EditorNode) => string;
   readonly outputLabels?: (this: unknown) => string;
+  /** Beside the node on the canvas. */
+  readonly button?: { enabled(this: EditorNode): boolean; onclick(this: EditorNode): void };
   oneditprepare(this: EditorNode): void;
   oneditsave(this: EditorNode): void;
   oneditcancel(this: EditorNode): void;

@@ -1,5 +1,6 @@
 import { orAbort, settled } from '../../lib/abort.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../../lib/errors.ts';
+import type { FlowNode } from '../../lib/plan/flow-file.ts';
 import { chooseTrigger, flowTriggers, withoutSchedules } from '../../lib/plan/flow-triggers.ts';
 import type { RunResult } from '../../lib/runs/outcome.ts';
 import { backupNodeTypes } from '../../nodes/schemas.ts';
@@ -18,7 +19,7 @@ const SWEEP_PATIENCE_MS = 60_000;
 
 export interface RunInput extends FlowOptions, PaceOptions, ReportOptions {
   readonly flow: string;
-  /** Id or name of the inject node that starts the backup. */
+  /** Id or name of the inject or schedule node that starts the backup. */
   readonly trigger?: string;
   /** Longest time for all of it: `6h`. */
   readonly deadline?: string;
@@ -30,7 +31,7 @@ interface Attempt {
   readonly nodeErrors: readonly NodeError[];
 }
 
-/** Runs a flow once: fires its inject node and waits until everything that follows has ended. */
+/** Runs a flow once: fires its inject or schedule node and waits until everything that follows has ended. */
 export const run: CommandBody<RunInput> = async (input, context) => {
   const began = performance.now();
   const report = createReport(input, context.output);
@@ -42,10 +43,10 @@ export const run: CommandBody<RunInput> = async (input, context) => {
 
 async function runOnce(input: RunInput, report: RunReport, context: CommandContext): Promise<Attempt> {
   const limit = deadlineSignal(input.deadline);
-  let trigger = '';
+  let trigger: FlowNode | undefined;
   const prepare = ({ nodes }: FlowInput) => {
     const triggers = flowTriggers(nodes, backupNodeTypes);
-    trigger = chooseTrigger(triggers, input.trigger).id;
+    trigger = chooseTrigger(triggers, input.trigger);
     return withoutSchedules(nodes, triggers);
   };
   const session = await openSession({ ...input, once: true, prepare }, report, context.env);
@@ -67,12 +68,12 @@ async function runOnce(input: RunInput, report: RunReport, context: CommandConte
 /** @returns why it was stopped, when it was */
 async function runToEnd(
   session: FlowSession,
-  trigger: string,
+  trigger: FlowNode | undefined,
   signal: AbortSignal,
 ): Promise<BackupError | undefined> {
   try {
     throwIfAborted(signal);
-    session.runtime.fire(trigger);
+    if (trigger !== undefined) fire(session, trigger);
     await orAbort(flowIdle(session), signal);
     await sweepEnd(session, signal);
     await session.close('The flow has ended');
@@ -82,6 +83,11 @@ async function runToEnd(
     await session.close(error.message);
     return error;
   }
+}
+
+/** An inject node fires whatever the message is, a schedule when it is told to. */
+function fire({ runtime }: FlowSession, { id, type }: FlowNode): void {
+  runtime.fire(id, type === 'inject' ? {} : { command: 'fire' });
 }
 
 /** Resolves when no message is under way and no run is active: a run's end sends messages on. */
@@ -111,6 +117,6 @@ function deadlineSignal(time: string | undefined): AbortSignal {
 function nothingRan(): BackupError {
   return new BackupError(
     'incomplete',
-    'No backup ran: the message of the inject node came to no source, restore or verify node. Look for a node on the way that drops it',
+    'No backup ran: the message of the node that was fired came to no source, restore or verify node. Look for a node on the way that drops it',
   );
 }

@@ -6,7 +6,8 @@ import { chooseTrigger, flowTriggers, withoutSchedules } from '../../lib/plan/fl
 const SOURCE: BackupNodeType = { type: 'src', role: 'source', references: () => [], check: () => [] };
 const VERIFY: BackupNodeType = { ...SOURCE, type: 'verify', role: 'other' };
 const STORE: BackupNodeType = { ...SOURCE, type: 'dst', role: 'destination' };
-const TYPES = new Map([SOURCE, VERIFY, STORE].map((type) => [type.type, type]));
+const SCHEDULE: BackupNodeType = { ...SOURCE, type: 'clock', role: 'trigger' };
+const TYPES = new Map([SOURCE, VERIFY, STORE, SCHEDULE].map((type) => [type.type, type]));
 
 function flow(...nodes: object[]): FlowNode[] {
   return parseFlow(JSON.stringify([{ id: 't', type: 'tab' }, ...nodes]), 'f');
@@ -38,6 +39,16 @@ describe('flow triggers', () => {
     assert.deepEqual(ids(flowTriggers(nodes, TYPES)), ['near', 'far', 'check']);
   });
 
+  it('are schedule nodes that lead to something to do, too', () => {
+    const schedule = (id: string, to: string) => ({ id, type: 'clock', z: 't', wires: [[to]] });
+    const nodes = flow(schedule('nightly', 's'), inject('pause', ['idle']), schedule('idle', 'log'), source, {
+      id: 'log',
+      type: 'debug',
+      z: 't',
+    });
+    assert.deepEqual(ids(flowTriggers(nodes, TYPES)), ['nightly']);
+  });
+
   it('leave out those inside subflows', () => {
     const nodes = flow({ id: 'sf', type: 'subflow' }, inject('i', ['s'], { z: 'sf' }), {
       ...source,
@@ -54,11 +65,11 @@ describe('flow triggers', () => {
     assert.equal(chooseTrigger(triggers.slice(0, 1), undefined).id, 'a');
     assert.throws(() => chooseTrigger(triggers, undefined), {
       code: 'invalid-config',
-      message: /Several inject nodes could be meant: choose one with --trigger \("nightly" \(inject a\), "b"/,
+      message: /Several nodes could be meant: choose one with --trigger \("nightly" \(inject a\), "b"/,
     });
     assert.throws(
       () => chooseTrigger(triggers, 'weekly'),
-      /No inject node "weekly" leads to a source, restore or verify node/,
+      /No inject or schedule node "weekly" leads to a source, restore or verify node/,
     );
     assert.throws(() => chooseTrigger([], undefined), /dbackup serve/);
     const [first] = triggers;

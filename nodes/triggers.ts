@@ -1,0 +1,10 @@
+import { type NodeSetApi, registerNodes } from './register-nodes.ts';
+import { scheduleNode } from './triggers/schedule.ts';
+
+/** Entry file of the node set `dbackup-triggers`. */
+export default function registerTriggers(RED: NodeSetApi): void {
+  registerNodes(RED, [scheduleNode]);
+}
+
+// Node-RED 4 loads node sets with require().
+export { registerTriggers as 'module.exports' };

@@ -1,0 +1,146 @@
+import { BackupError } from '../../lib/errors.ts';
+import { DueFires } from '../../lib/schedule/due-fires.ts';
+import { timetableOf } from '../../lib/schedule/options.ts';
+import {
+  type Fire,
+  type ScheduleHost,
+  type ScheduleMemory,
+  Scheduler,
+  type ScheduleView,
+} from '../../lib/schedule/scheduler.ts';
+import type { BackupMessage, NodeContext } from '../define-node.ts';
+import type { ScheduleService } from '../services.ts';
+import { dateAndTime, shortTime } from './local-time.ts';
+import { commandOf } from './schedule-command.ts';
+import type { ScheduleSettings } from './schedule-settings.ts';
+import { scheduleStatus } from './schedule-status.ts';
+
+const HOUR_MS = 3_600_000;
+/** How long the flow gets after it has started before missed fires are made up for, in ms. */
+const SETTLE_MS = 1000;
+
+/** What a running schedule node does: a scheduler whose fires are messages, and whose views are its status. */
+export class ScheduleNode implements ScheduleService, ScheduleHost {
+  readonly #context: NodeContext<ScheduleSettings>;
+  readonly #fires: DueFires;
+  readonly #scheduler: Scheduler;
+  #shown = '';
+
+  constructor(context: NodeContext<ScheduleSettings>) {
+    const { id, settings } = context;
+    this.#context = context;
+    this.#fires = new DueFires(id, timetableOf(settings), settings.jitter * 1000);
+    const policy = { catchUpMs: settings.catchUp * HOUR_MS, overlap: settings.overlap };
+    this.#scheduler = new Scheduler(this.#fires, policy, {
+      clock: { now: () => this.#now(), setTimer: (call, ms) => context.runtime.clock.setTimer(call, ms) },
+      memory: this.#memory(),
+      host: this,
+    });
+  }
+
+  /** Begins to fire by itself once all nodes of the flow have started. */
+  begin(): void {
+    const { runtime, id } = this.#context;
+    if (!this.#firesByItself()) return;
+    runtime.launches.onEnded(id, () => this.#scheduler.wake());
+    runtime.closing.addEventListener('abort', this.#onClosing);
+    runtime.deploys.onceStarted(() => {
+      runtime.clock.setTimer(() => this.#scheduler.wake(), SETTLE_MS);
+    });
+  }
+
+  stop(): void {
+    this.#scheduler.stop();
+    this.#context.runtime.closing.removeEventListener('abort', this.#onClosing);
+  }
+
+  async obey(message: BackupMessage): Promise<void> {
+    const command = commandOf(message);
+    await this[command]();
+  }
+
+  fire(): void {
+    this.start({ at: this.#now(), reason: 'manual', missed: 0 });
+    if (this.#firesByItself()) this.#scheduler.wake();
+  }
+
+  pause(): Promise<void> {
+    return this.#scheduler.pause();
+  }
+
+  resume(): Promise<void> {
+    return this.#scheduler.resume();
+  }
+
+  start({ at, reason, missed }: Fire): void {
+    const { runtime, self } = this.#context;
+    if (runtime.closing.aborted) return;
+    const payload = { scheduledAt: new Date(at).toISOString(), reason, missed };
+    this.#context.launch({ topic: self.name ?? '', payload });
+  }
+
+  isBusy(): boolean {
+    const { runtime, id } = this.#context;
+    return runtime.launches.isActive(id);
+  }
+
+  show(view: ScheduleView): void {
+    const now = this.#now();
+    const status = scheduleStatus(view, this.#text, (at) => shortTime(at, this.#fires.timetable.zone, now));
+    const shown = JSON.stringify(status);
+    if (shown !== this.#shown) this.#context.status(status);
+    this.#shown = shown;
+  }
+
+  skipped(at: number): void {
+    const { runtime, id } = this.#context;
+    const holders = runtime.launches.holders(id).join(', ') || '–';
+    this.#context.warn(this.#text('message.skipped', { at: this.#time(at), holders }));
+  }
+
+  dropped(at: number, count: number): void {
+    const { catchUp } = this.#context.settings;
+    this.#context.warn(this.#text('message.dropped', { at: this.#time(at), count, hours: catchUp }));
+  }
+
+  clockWentBack(recorded: number): void {
+    this.#context.warn(this.#text('message.clock', { at: this.#time(recorded) }));
+  }
+
+  failed({ code, message, transient }: BackupError): void {
+    const told = `The schedule cannot fire until this is mended: ${message}`;
+    this.#context.report(new BackupError(code, told, { transient }));
+  }
+
+  /** A runner that runs a flow once fires by hand only. */
+  #firesByItself(): boolean {
+    return this.#context.runtime.settings.schedules !== false;
+  }
+
+  /** Only when it is needed: a node that is merely asked what it offers has no runtime. */
+  #now(): number {
+    return this.#context.runtime.clock.now();
+  }
+
+  #time(at: number): string {
+    return dateAndTime(at, this.#fires.timetable.zone);
+  }
+
+  readonly #onClosing = (): void => this.stop();
+
+  readonly #text = (key: string, values?: Readonly<Record<string, string | number>>): string =>
+    this.#context.text(`${this.#context.type}.${key}`, values);
+
+  /** The store is opened at the first use, and again when it could not be. */
+  #memory(): ScheduleMemory {
+    const { runtime, id } = this.#context;
+    const stored = async () => (await runtime.store()).schedule(id);
+    return {
+      open: async (timetable, now) => (await stored()).open(timetable, now),
+      claim: async (at) => (await stored()).claim(at),
+      restart: async (now) => (await stored()).restart(now),
+      pause: async () => (await stored()).pause(),
+      resume: async (now) => (await stored()).resume(now),
+    };
+  }
+}
