@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { systemClock } from '../../lib/clock.ts';
 import type { AnyNode } from '../../nodes/define-node.ts';
-import type { ActionAnswer, ActionEnvironment } from '../../nodes/form-actions.ts';
+import type { ActionAnswer } from '../../nodes/form-actions.ts';
 import { readSettings, settingsError } from '../../nodes/forms/settings.ts';
 
 /**
