@@ -84,6 +84,19 @@ export async function removeObject(storage: SftpStorage, path: string, signal: A
   });
 }
 
+/** See the port's `unfinished`. */
+export async function* listUnfinished(
+  storage: SftpStorage,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<ObjectInfo, void> {
+  for await (const { names, name, stats } of entriesBelow(storage, prefix, signal)) {
+    if (!isTemporaryName(name)) continue;
+    const bytes = stats.isFile() ? stats.size : 0;
+    yield { path: [...names, name].join('/'), bytes, modified: modifiedOf(stats) };
+  }
+}
+
 /** See the port's `sweep`. */
 export async function sweepTemporaries(
   storage: SftpStorage,

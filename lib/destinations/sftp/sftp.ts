@@ -4,7 +4,7 @@ import type { KnownHosts } from '../../ssh/known-hosts.ts';
 import type { DestinationDriver } from '../driver.ts';
 import { roundTrip } from '../round-trip.ts';
 import { fileSystem, hasRoot } from './folders.ts';
-import { listObjects, removeObject, statObject, sweepTemporaries } from './listing.ts';
+import { listObjects, listUnfinished, removeObject, statObject, sweepTemporaries } from './listing.ts';
 import { type SftpOptionsInput, sftpOptions } from './options.ts';
 import { MOST_CHANNELS } from './pool.ts';
 import { readObject } from './read.ts';
@@ -53,6 +53,7 @@ export function createSftpDestination(input: SftpOptionsInput, knownHosts?: Know
         return (await fileSystem(channel))?.freeBytes;
       }),
     sweep: async (olderThan, signal) => await sweepTemporaries(storage, olderThan, signal),
+    unfinished: (prefix, signal) => listUnfinished(storage, prefix, signal),
   };
   return driver;
 }
