@@ -114,6 +114,11 @@ export class NodeForm {
     return Object.fromEntries(await Promise.all(entries));
   }
 
+  /** Chooses a config node by its label. */
+  async chooseConfig(field: string, label: string): Promise<void> {
+    await this.input(field).selectOption({ label });
+  }
+
   /** The label of the chosen option of a select. */
   chosen(field: string): Promise<string> {
     return this.input(field).locator('option:checked').innerText();
