@@ -34,7 +34,8 @@ function problemOfName(name: string): string | undefined {
   if (name.startsWith('.')) return 'names that begin with a dot are reserved for unfinished files';
   if (name.includes('\\')) return 'it holds a backslash';
   // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing exactly these
-  if (/[\u0000-\u001f\u007f]/.test(name)) return 'it holds a control character';
+  if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(name))
+    return 'it holds a control character or a line break';
   if (!name.isWellFormed()) return 'it is not valid Unicode';
   if (Buffer.byteLength(name) > MAX_NAME_BYTES) return `a name in it is longer than ${MAX_NAME_BYTES} bytes`;
   return undefined;

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 
 /** Bytes of the object's own name that a temporary name repeats, for the person who finds one. */
 const READABLE_BYTES = 180;
-const TEMPORARY = /^\..+\.[0-9a-f]{16}\.partial$/;
+const TEMPORARY = /^\..+\.[0-9a-f]{16}\.partial$/s;
 
 /** Temporary files that this process is writing now: a sweep leaves them alone, whatever their age. */
 const active = new Set<string>();

@@ -111,7 +111,7 @@ export class DumpFilter {
 
   #comment(bytes: Buffer): void {
     this.#lastComment = bytes.toString('utf8');
-    const [, name] = /^-- Host: .*? {4}Database: (.*)$/.exec(this.#lastComment) ?? [];
+    const [, name] = /^-- Host: .*? {4}Database: (.*)$/s.exec(this.#lastComment) ?? [];
     this.#original ??= name?.trim();
     // The line numbers of the client's errors count on.
     this.#output.add(Buffer.from('\n'.repeat(this.#lastComment.split('\n').length - 1)));

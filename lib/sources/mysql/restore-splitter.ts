@@ -129,7 +129,7 @@ export class StatementSplitter {
     if (newline === -1 && !isLast && rest.length < MAX_DELIMITER_LINE) return undefined;
     const line = rest.subarray(0, newline === -1 ? rest.length : newline);
     const [, word = ''] = line.toString('latin1').trim().split(/\s+/);
-    const text = /^(["'`])(.*)\1$/.exec(word)?.[2] ?? word;
+    const text = /^(["'`])(.*)\1$/s.exec(word)?.[2] ?? word;
     if (text !== '') this.#use(Buffer.from(text, 'latin1'));
     return { length: line.length, piece: { kind: 'delimiter', bytes: line } };
   }

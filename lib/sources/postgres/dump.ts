@@ -175,7 +175,7 @@ async function prove(
 export function toolWarnings(stderr: readonly string[]): string[] {
   const warnings: string[] = [];
   for (const line of stderr) {
-    const more = /^\w+: (?:detail|hint): *(.*)$/.exec(line)?.[1];
+    const more = /^\w+: (?:detail|hint): *(.*)$/s.exec(line)?.[1];
     const last = warnings.pop();
     if (last !== undefined && more !== undefined) warnings.push(`${last} (${more})`);
     else warnings.push(...(last === undefined ? [] : [last]), line);

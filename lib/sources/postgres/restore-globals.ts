@@ -123,7 +123,7 @@ async function run(
   });
   const explain = (stderr: readonly string[]) => {
     const error = stderr.findIndex((text) => /(ERROR|FATAL|error):/.test(text));
-    const [, at, said] = /^psql:<stdin>:(\d+): (.*)$/.exec(stderr[error] ?? '') ?? [];
+    const [, at, said] = /^psql:<stdin>:(\d+): (.*)$/s.exec(stderr[error] ?? '') ?? [];
     if (at === undefined) return maskSecrets(stderr.slice(Math.max(0, error)).join(' / '));
     const failed = statements[ends.findIndex((end) => end >= Number(at))];
     return maskSecrets(`${said} (${failed?.withoutStrings() ?? 'at the end'})`);

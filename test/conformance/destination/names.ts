@@ -32,6 +32,7 @@ const BAD = [
   '..\\x',
   'a\0b',
   'a\nb',
+  'a\u2028b',
   '.hidden',
   'a/.partial',
   'a'.repeat(256),
