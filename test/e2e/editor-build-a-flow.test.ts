@@ -41,6 +41,9 @@ describe('A person who builds a backup flow in the editor', function () {
       'encrypt',
       'checksum',
       'local',
+      's3',
+      'webdav',
+      'ftp',
       'restore',
       'verify',
     ]);

@@ -6,6 +6,7 @@ import { ROOT } from '../../build/sources.ts';
 import { nodeSchemas } from '../../nodes/schemas.ts';
 import { compareDatabases, createDatabase } from '../fixtures/sqlite-database.ts';
 import { editorSuite } from '../support/editor/suite.ts';
+import { type StorageServers, startStorageServers } from '../support/storage-servers.ts';
 import {
   startTemplateServers,
   TEMPLATE_DATABASE,
@@ -31,8 +32,10 @@ interface TemplateNode {
 describe('The templates of Import ▸ Examples, with their variables set', function () {
   this.timeout(240_000);
   let servers: TemplateServers;
+  let storages: StorageServers;
   const suite = editorSuite(async (folder) => {
     servers = await startTemplateServers();
+    storages = await startStorageServers();
     const file = (name: string) => join(folder, name);
     createDatabase(file('app.sqlite'), { megabytes: 1 });
     createDatabase(file('users.sqlite'), { megabytes: 1, seed: 2, journalMode: 'delete' });
@@ -46,10 +49,14 @@ describe('The templates of Import ▸ Examples, with their variables set', funct
         DBACKUP_MASTER_KEY: 'a master key of the tests',
         AGE_RECIPIENT: await identityToRecipient(await generateX25519Identity()),
         ...servers.environment,
+        ...storages.environment,
       },
     };
   });
-  after(() => servers?.stop());
+  after(async () => {
+    await servers?.stop();
+    await storages?.stop();
+  });
   afterEach(() => assert.deepEqual(suite.editor.problems, []));
 
   it('are all listed', async () => {

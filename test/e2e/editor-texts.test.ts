@@ -24,7 +24,7 @@ import { editorSuite } from '../support/editor/suite.ts';
 
 /** Everything that our forms say; what buttons look like is Node-RED's. */
 const TEXTS =
-  '.dbackup-form :is(label, select, input, summary, .dbackup-hint, .dbackup-unit, .dbackup-result > *)';
+  '.dbackup-form :is(label, select, input, summary, .dbackup-hint, .dbackup-caution, .dbackup-unit, .dbackup-result > *)';
 /** Each language in a theme of its own, so that both themes are looked at. */
 const THEMES = { 'en-US': 'light', de: 'dark' } as const;
 /** What stands in place of a text whose key is in no catalogue. */
@@ -85,7 +85,9 @@ async function assertTexts(form: NodeForm, node: AnyNode, language: Language): P
       assert.equal(await form.row(field.name).isVisible(), has(field), `${variant}: ${field.name}`);
     }
     for (const field of fields.filter(has)) {
-      await assertFieldTexts(form, { ...field, key: `${node.type}.${field.name}` }, catalogue);
+      const texts = { ...field, key: `${node.type}.${field.name}` };
+      await assertFieldTexts(form, texts, catalogue);
+      if (field.cautions !== undefined) await assertCautions(form, texts, catalogue);
     }
     assert.doesNotMatch(await form.tray.innerText(), RAW_KEY);
   }
@@ -95,7 +97,7 @@ async function assertTexts(form: NodeForm, node: AnyNode, language: Language): P
   }
 }
 
-interface FieldTexts extends Pick<FormField, 'name' | 'options' | 'unit'> {
+interface FieldTexts extends Pick<FormField, 'name' | 'control' | 'options' | 'unit' | 'cautions'> {
   /** Where the catalogue has its texts. */
   readonly key: string;
 }
@@ -120,6 +122,27 @@ async function assertFieldTexts(
     await form.input(name).locator('option').allTextContents(),
     options.map((option) => findText(catalogue, optionKey(key, option))),
   );
+}
+
+/** A value that the form warns of shows its warning, and only then. */
+async function assertCautions(form: NodeForm, field: FieldTexts, catalogue: Catalogue): Promise<void> {
+  const { key, name, control, cautions = [] } = field;
+  const input = form.input(name);
+  const isBox = control === 'checkbox';
+  const value = async () => (isBox ? String(await input.isChecked()) : input.inputValue());
+  const set = (to: string) => (isBox ? form.check(name, to === 'true') : form.choose(name, to));
+  const shown = form.row(name).locator('.dbackup-caution:visible');
+  const first = await value();
+  for (const caution of new Set([first, ...cautions])) {
+    if (caution !== first) await set(caution);
+    const expected = cautions.includes(caution) ? [findText(catalogue, `${key}.cautions.${caution}`)] : [];
+    assert.deepEqual(
+      (await shown.allInnerTexts()).map((text) => text.trim()),
+      expected,
+    );
+    if (expected.length > 0) await assertLegible(shown);
+  }
+  if ((await value()) !== first) await set(first);
 }
 
 /** The help is the one of that language, with a table of all settings. */
