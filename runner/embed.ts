@@ -6,7 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { BackupError } from '../lib/errors.ts';
 import { runTracker } from '../nodes/run-tracker.ts';
 import type { RunTracker } from '../nodes/run-tracker-port.ts';
-import { type BackupRuntime, existingRuntime } from '../nodes/runtime.ts';
+import { type BackupRuntime, existingRuntime, useClock } from '../nodes/runtime.ts';
 import { Cleanup } from './cleanup.ts';
 import { encryptCredentials, readCredentials } from './credentials.ts';
 import { describeEntry, type ExpectedNode, expectedNodes } from './expected-nodes.ts';
@@ -88,7 +88,7 @@ class Embedded implements EmbeddedRuntime {
 
   async start(settings: { readonly httpNodeRoot: string }, expected: readonly ExpectedNode[]): Promise<void> {
     const { runtime, util } = this.#nodeRed;
-    const { http, onUncaught, logger, countMessages } = this.#options;
+    const { http, onUncaught, logger, countMessages, clock } = this.#options;
     if (onUncaught !== undefined) this.#cleanup.add(catchUncaught(onUncaught, logger));
     if (http !== undefined) {
       const gate = await listen(http.host ?? '127.0.0.1', http.port);
@@ -97,6 +97,7 @@ class Embedded implements EmbeddedRuntime {
     }
     util.init(settings);
     runtime.init(settings, this.#gate?.server ?? null);
+    if (clock !== undefined) useClock(runtime, clock);
     const tracker = runTracker({
       hooks: runtime.hooks,
       events: runtime.events,

@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import type { Clock } from '../lib/clock.ts';
 import type { RunTracker } from '../nodes/run-tracker-port.ts';
 
 /** One entry of an exported flow: a tab, a subflow, a group or a node. */
@@ -41,6 +42,8 @@ export interface RuntimeOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Folder of the package whose node sets are loaded; default: the package this file belongs to. */
   readonly packageDir?: string;
+  /** What schedules go by; the clock of this host without it. */
+  readonly clock?: Clock;
   readonly logger: (line: LogLine) => void;
   /** Log also debug lines of Node-RED. */
   readonly debug?: boolean;

@@ -3,7 +3,7 @@ import { type BackupError, toBackupError } from '../errors.ts';
 import type { DueFires } from './due-fires.ts';
 
 /** Longest sleep, in ms: a clock that was set, and a machine that was suspended, are noticed after it. */
-const LONGEST_SLEEP_MS = 60_000;
+const DEFAULT_SLEEP_MS = 60_000;
 /** A fire that comes later than this has been missed, in ms. */
 const LATE_MS = 5 * 60_000;
 /** What is recorded for a time further ahead than this was recorded by a clock that went wrong, in ms. */
@@ -39,7 +39,7 @@ export interface ScheduleMemory {
   /** Begins again at `now`, whatever was recorded. */
   restart(now: number): Promise<void>;
   pause(): Promise<void>;
-  /** Ends a pause: what was not fired meanwhile is not missed. */
+  /** Ends a pause: what was not fired meanwhile is not missed, and nothing comes again. */
   resume(now: number): Promise<void>;
 }
 
@@ -76,6 +76,14 @@ export interface SchedulePolicy {
   readonly overlap: 'skip' | 'queue';
 }
 
+export interface SchedulerParts {
+  readonly clock: Clock;
+  readonly memory: ScheduleMemory;
+  readonly host: ScheduleHost;
+  /** Longest time until it looks at the clock again, in ms; a minute without it. */
+  readonly longestSleepMs?: number;
+}
+
 /**
  * Fires by a timetable: each planned time once, across restarts and all processes that share its memory. A fire is
  * recorded before it is started, so that a process that dies in between loses one rather than firing twice.
@@ -86,6 +94,7 @@ export class Scheduler {
   readonly #clock: Clock;
   readonly #memory: ScheduleMemory;
   readonly #host: ScheduleHost;
+  readonly #longestSleepMs: number;
   #record: ScheduleRecord | undefined;
   /** The last fire that was noticed in time, whatever has held it up since. */
   #noticed: number | undefined;
@@ -97,16 +106,13 @@ export class Scheduler {
   #turn: Promise<unknown> = Promise.resolve();
   #stopped = false;
 
-  constructor(
-    fires: DueFires,
-    policy: SchedulePolicy,
-    parts: { readonly clock: Clock; readonly memory: ScheduleMemory; readonly host: ScheduleHost },
-  ) {
+  constructor(fires: DueFires, policy: SchedulePolicy, parts: SchedulerParts) {
     this.#fires = fires;
     this.#policy = policy;
     this.#clock = parts.clock;
     this.#memory = parts.memory;
     this.#host = parts.host;
+    this.#longestSleepMs = parts.longestSleepMs ?? DEFAULT_SLEEP_MS;
   }
 
   /** Looks what is to be done now, and from then on whenever something is. */
@@ -151,7 +157,7 @@ export class Scheduler {
 
   async #lookAround(): Promise<void> {
     if (this.#stopped) return;
-    let sleepMs = LONGEST_SLEEP_MS;
+    let sleepMs = this.#longestSleepMs;
     try {
       sleepMs = await this.#act();
       this.#failure = undefined;
@@ -160,7 +166,10 @@ export class Scheduler {
     }
     if (this.#stopped) return;
     this.#timer?.cancel();
-    this.#timer = this.#clock.setTimer(() => this.wake(), Math.min(Math.max(0, sleepMs), LONGEST_SLEEP_MS));
+    this.#timer = this.#clock.setTimer(
+      () => this.wake(),
+      Math.min(Math.max(0, sleepMs), this.#longestSleepMs),
+    );
   }
 
   #fail(error: BackupError): void {
@@ -178,10 +187,10 @@ export class Scheduler {
       // Another process may end the pause.
       this.#record = undefined;
       this.#host.show({ state: 'paused' });
-      return LONGEST_SLEEP_MS;
+      return this.#longestSleepMs;
     }
     const now = this.#clock.now();
-    if (await this.#isAhead(handled, now)) return LONGEST_SLEEP_MS;
+    if (await this.#isAhead(handled, now)) return this.#longestSleepMs;
     const at = this.#fires.lastDue(handled, now);
     if (at !== undefined) return this.#deal(at, handled, now);
     const next = this.#fires.next(handled);
@@ -202,7 +211,7 @@ export class Scheduler {
     const busy = !tooOld && this.#host.isBusy();
     if (busy && this.#policy.overlap === 'queue') {
       this.#host.show({ state: 'queued', at });
-      return LONGEST_SLEEP_MS;
+      return this.#longestSleepMs;
     }
     const claimed = await this.#memory.claim(at);
     this.#record = claimed ? { handled: at, paused: false } : undefined;

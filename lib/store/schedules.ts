@@ -24,7 +24,7 @@ export function createScheduleMemory(db: Kysely<StoreSchema>, file: string, node
     claim: (at) => guarded(() => claim(db, node, at)),
     restart: (now) => change({ handled_at: timeOf(now) }),
     pause: () => change({ paused: 1 }),
-    resume: (now) => change({ handled_at: timeOf(now), paused: 0 }),
+    resume: (now) => guarded(() => resume(db, node, now)),
   };
 }
 
@@ -71,6 +71,23 @@ async function claim(db: Kysely<StoreSchema>, node: string, at: number): Promise
     .where('paused', '=', 0)
     .executeTakeFirst();
   return claimed.numUpdatedRows > 0n;
+}
+
+/** A clock that has gone back meanwhile makes nothing come again. */
+async function resume(db: Kysely<StoreSchema>, node: string, now: number): Promise<void> {
+  await db
+    .updateTable('schedules')
+    .set((columns) => ({
+      paused: 0,
+      handled_at: columns
+        .case()
+        .when('handled_at', '<', timeOf(now))
+        .then(timeOf(now))
+        .else(columns.ref('handled_at'))
+        .end(),
+    }))
+    .where('node', '=', node)
+    .execute();
 }
 
 function timeOf(at: number): string {
