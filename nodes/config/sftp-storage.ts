@@ -5,7 +5,7 @@ import { createSftpDestination } from '../../lib/destinations/sftp/sftp.ts';
 import { knownHostsFile } from '../../lib/ssh/known-hosts.ts';
 import { nodeName } from '../forms/common-fields.ts';
 import { orShowHostKeys, TRUSTS_HOST_KEYS, UNKNOWN_HOST_KEY } from './host-keys.ts';
-import { firstSshFields, havingKey, hostKeysField, signInFields } from './ssh-fields.ts';
+import { authField, firstSshFields, havingKey, hostKeysField, signInFields } from './ssh-fields.ts';
 import { CREATE_FOLDER, FOLDER, TIMEOUT } from './storage-fields.ts';
 import { storageNode } from './storage-node.ts';
 import { testStorage } from './test-storage.ts';
@@ -31,9 +31,9 @@ const last = {
 };
 
 const schema = z.discriminatedUnion('auth', [
-  havingKey(z.object({ ...first, ...signInFields.key, ...last })),
-  z.object({ ...first, ...signInFields.password, ...last }),
-  z.object({ ...first, ...signInFields.agent, ...last }),
+  havingKey(z.object({ ...first, auth: authField.key, ...signInFields.key, ...last })),
+  z.object({ ...first, auth: authField.password, ...signInFields.password, ...last }),
+  z.object({ ...first, auth: authField.agent, ...signInFields.agent, ...last }),
 ]);
 
 type Settings = z.output<typeof schema>;

@@ -11,10 +11,16 @@ export const firstSshFields = {
   user: user.meta({ icon: 'fa-user', placeholder: 'backup' }),
 };
 
-/** How we prove who we are, by the value of `auth`. */
+/** The ways to prove who we are. */
+export const authField = {
+  key: key.shape.auth.meta({ icon: 'fa-id-badge' }),
+  password: password.shape.auth,
+  agent: agent.shape.auth,
+};
+
+/** What each of them takes. */
 export const signInFields = {
   key: {
-    auth: key.shape.auth.meta({ icon: 'fa-id-badge' }),
     privateKey: key.shape.privateKey.meta({ icon: 'fa-key', secret: true, control: 'lines' }),
     keyFile: key.shape.keyFile.meta({
       icon: 'fa-file-o',
@@ -24,11 +30,9 @@ export const signInFields = {
     passphrase: key.shape.passphrase.meta({ icon: 'fa-lock', secret: true }),
   },
   password: {
-    auth: password.shape.auth,
     password: password.shape.password.meta({ icon: 'fa-lock', secret: true }),
   },
   agent: {
-    auth: agent.shape.auth,
     agentSocket: agent.shape.agentSocket.meta({ icon: 'fa-plug', control: 'path' }),
   },
 };
