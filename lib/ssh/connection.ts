@@ -86,7 +86,27 @@ export class SshConnection {
     try {
       return await orAbort(opening, this.lost);
     } catch (error) {
-      throw this.lost.aborted ? abortError(this.lost) : this.#noSftp(error);
+      if (this.lost.aborted) throw abortError(this.lost);
+      throw this.#tooManySessions(error) ?? this.#noSftp(error);
+    }
+  }
+
+  /**
+   * Runs a command on the host, by the shell of the account there.
+   * @throws BackupError `unavailable`; see `isTooManySessions`
+   */
+  async exec(command: string): Promise<ClientChannel> {
+    const opening = new Promise<ClientChannel>((resolve, reject) => {
+      this.#client.exec(command, (error, channel) => {
+        if (error === undefined) resolve(channel);
+        else reject(error);
+      });
+    });
+    try {
+      return await orAbort(opening, this.lost);
+    } catch (error) {
+      if (this.lost.aborted) throw abortError(this.lost);
+      throw this.#tooManySessions(error) ?? this.#noCommands(error);
     }
   }
 
@@ -107,12 +127,20 @@ export class SshConnection {
 
   #noSftp(error: unknown): BackupError {
     const cause = toBackupError(error);
-    if (isRefusedChannel(error)) {
-      const complaint = `${this.name} allows no more sessions: see MaxSessions in its sshd_config`;
-      return new BackupError('unavailable', complaint, { transient: true, cause: error });
-    }
     const complaint = `${this.name} offers no SFTP (${cause.message}): see Subsystem sftp in its sshd_config`;
     return new BackupError('unavailable', complaint, { cause: error });
+  }
+
+  #noCommands(error: unknown): BackupError {
+    const cause = toBackupError(error);
+    const complaint = `${this.name} runs no commands (${cause.message}): allow them for this account`;
+    return new BackupError('permission', complaint, { cause: error });
+  }
+
+  #tooManySessions(error: unknown): BackupError | undefined {
+    if (!isRefusedChannel(error)) return undefined;
+    const complaint = `${this.name} allows no more sessions: see MaxSessions in its sshd_config`;
+    return new BackupError('unavailable', complaint, { transient: true, cause: error });
   }
 
   #refusal(target: string, error: Error): BackupError {
@@ -126,7 +154,7 @@ export class SshConnection {
   }
 }
 
-/** True for the error of `sftp` when the host allows no more sessions on one connection. */
+/** True for the error of `sftp` and `exec` when the host allows no more sessions on one connection. */
 export function isTooManySessions(error: unknown): boolean {
   return error instanceof BackupError && isRefusedChannel(error.cause);
 }
