@@ -23,7 +23,7 @@ const first = {
 
 const last = {
   hostKeys: hostKeysField(shape.hostKeys).meta({ requiredUnless: 'trustFirst' }),
-  trustFirst: shape.trustFirst.meta({ icon: 'fa-handshake-o', cautions: ['true'] }),
+  trustFirst: shape.trustFirst.meta({ icon: 'fa-thumb-tack', cautions: ['true'] }),
   root: shape.root.meta(FOLDER),
   create: shape.create.meta(CREATE_FOLDER),
   reserveMiB: shape.reserveMiB.meta({ icon: 'fa-pie-chart', section: 'advanced' }),
