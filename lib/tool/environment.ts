@@ -1,5 +1,5 @@
 /**
- * The environment of a database tool: ours without the product's secrets, with messages in English, so that
+ * The environment of a tool: ours without the product's secrets, with messages in English, so that
  * they can be recognized, and with what the tool needs to know.
  */
 export function toolEnvironment(extra: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
@@ -9,5 +9,7 @@ export function toolEnvironment(extra: Readonly<Record<string, string>>): NodeJS
 
 /** A variable that another program may set for its own tools must not reach ours: it would redirect them. */
 function isOurs(name: string): boolean {
-  return /^(DBACKUP_|PG|MYSQL_|MARIADB_|NODE_OPTIONS$|LC_|LANGUAGE$)/.test(name);
+  return /^(DBACKUP_|PG|MYSQL_|MARIADB_|PASSWD|RSYNC_|LIBSMB_|CLI_FORCE_INTERACTIVE$|NODE_OPTIONS$|LC_|LANGUAGE$)/.test(
+    name,
+  );
 }

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { Readable, Writable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import { abortError, BackupError, throwIfAborted } from '../errors.ts';
 import { toolEnvironment } from './environment.ts';
 import type { ToolOutput } from './tool-output.ts';
 
-/** A run of a database's own tool: `pg_dump`, `mariadb`. */
+/** A run of another program: `pg_dump`, `mariadb`, `smbclient`. */
 export interface ToolCommand {
   /** Path of the program. */
   readonly program: string;
@@ -18,6 +18,10 @@ export interface ToolCommand {
   explain?(stderr: readonly string[]): string;
   /** Tells what class of causes the failure is of, from what the tool said. Absent: `incomplete`. */
   classify?(failure: BackupError): BackupError;
+  /** Hears each line that it writes to stderr, as it comes. */
+  heard?(line: string): void;
+  /** It gets file descriptor 3 as well, open for both directions: the `channel` of its process. */
+  readonly withChannel?: boolean;
 }
 
 export interface ToolExit {
@@ -36,16 +40,20 @@ const KEPT_LINES = 200;
 const LINE_CHARACTERS = 2_000;
 
 /**
- * A database tool as a child process in a process group of its own, so that its workers end with it. It
- * ends when it is done, when it is stopped, and when the signal aborts.
+ * A tool as a child process in a process group of its own, so that its workers end with it. It ends when it
+ * is done, when it is stopped, and when the signal aborts.
  */
 export class ToolProcess {
   readonly stdin: Writable;
   readonly stdout: Readable;
+  /** The other end of its file descriptor 3, when it has one; its streams are not gone before this has ended. */
+  readonly channel: Duplex | undefined;
+  /** Resolves when the process itself is gone; never rejects. */
+  readonly died: Promise<void>;
   /** Resolves when the process and its streams are gone; never rejects. */
   readonly exited: Promise<ToolExit>;
   readonly #process: ChildProcess;
-  readonly #lines = new KeptLines();
+  readonly #lines: KeptLines;
   readonly #command: ToolCommand;
   #startFailure: Error | undefined;
   #stopped: BackupError | undefined;
@@ -58,9 +66,10 @@ export class ToolProcess {
   constructor(command: ToolCommand, signal: AbortSignal, output?: ToolOutput) {
     throwIfAborted(signal);
     this.#command = command;
+    this.#lines = new KeptLines((line) => command.heard?.(line));
     const child = spawn(command.program, command.args, {
       env: toolEnvironment(command.env),
-      stdio: ['pipe', output?.theirs ?? 'pipe', 'pipe'],
+      stdio: ['pipe', output?.theirs ?? 'pipe', 'pipe', ...(command.withChannel ? ['pipe' as const] : [])],
       detached: true,
     });
     this.#process = child;
@@ -70,12 +79,18 @@ export class ToolProcess {
     const { stdin, stdout, stderr } = pipesOf(child, output, command);
     this.stdin = stdin;
     this.stdout = stdout;
+    this.channel = command.withChannel ? (child.stdio[3] as Duplex | undefined) : undefined;
+    this.channel?.on('error', () => undefined);
     // A tool that ends early closes its input: its exit tells more than the broken pipe.
     stdin.on('error', () => undefined);
     stdout.on('error', () => undefined);
     stderr.setEncoding('utf8').on('data', (text: string) => this.#lines.add(text));
     const onAbort = () => this.#end(abortError(signal));
     signal.addEventListener('abort', onAbort, { once: true });
+    this.died = new Promise((resolve) => {
+      child.once('error', () => resolve());
+      child.once('exit', () => resolve());
+    });
     this.exited = new Promise((resolve) => {
       const settle = (code: number | undefined, killedBy?: NodeJS.Signals) => {
         this.#hasExited = true;
@@ -123,6 +138,15 @@ export class ToolProcess {
     throw this.#command.classify?.(failure) ?? failure;
   }
 
+  /** Lets our process end although the tool still runs, or not any more. */
+  keepAlive(wanted: boolean): void {
+    for (const each of [this.#process, ...this.#process.stdio]) {
+      const handle = each as Partial<Pick<ChildProcess, 'ref' | 'unref'>> | null | undefined;
+      if (wanted) handle?.ref?.();
+      else handle?.unref?.();
+    }
+  }
+
   /** Ends the tool, if it still runs, and waits until it is gone. The first reason is kept. */
   async stop(reason: BackupError): Promise<void> {
     if (!this.#hasExited) this.#end(reason);
@@ -137,6 +161,7 @@ export class ToolProcess {
     // Nobody reads or feeds it any more; a tool that waits for either would not end.
     this.stdin.destroy();
     this.stdout.destroy();
+    this.channel?.destroy();
   }
 
   /** The whole group: `pg_restore -j` has workers of its own. */
@@ -166,10 +191,15 @@ function lastLines(stderr: readonly string[]): string {
 
 /** The first and the last lines of a text that may be long. */
 class KeptLines {
+  readonly #heard: (line: string) => void;
   readonly #first: string[] = [];
   #last: string[] = [];
   #rest = '';
   #left = 0;
+
+  constructor(heard: (line: string) => void) {
+    this.#heard = heard;
+  }
 
   add(text: string): void {
     const lines = (this.#rest + text).split('\n');
@@ -186,6 +216,7 @@ class KeptLines {
   #keep(line: string): void {
     const text = line.trimEnd().slice(0, LINE_CHARACTERS);
     if (text === '') return;
+    this.#heard(text);
     if (this.#first.length < KEPT_LINES) this.#first.push(text);
     else this.#last.push(text);
     if (this.#last.length > KEPT_LINES) {

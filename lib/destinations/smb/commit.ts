@@ -1,0 +1,147 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { BackupError, toBackupError } from '../../errors.ts';
+import { commitFolder } from '../commit-folder.ts';
+import type { PendingObject } from '../driver.ts';
+import { markDone } from '../temporary-names.ts';
+import { isRefusal } from './failures.ts';
+import { look, quoted } from './folders.ts';
+import { removeTraces, type SmbPlace } from './place.ts';
+import type { SmbSession } from './session.ts';
+
+/** How long a commit may take in all, in ms: the engine gives up earlier. */
+const COMMIT_MS = 30 * 60_000;
+/** How often something that is in the way for a moment is tried again, and how long that moment is, in ms. */
+const ATTEMPTS = 5;
+const PAUSE_MS = 100;
+
+/** A transferred file that waits for its name. */
+export class PendingSmbObject implements PendingObject {
+  readonly bytes: number;
+  readonly #place: SmbPlace;
+  readonly #replace: boolean;
+  #state: 'pending' | 'committing' | 'committed' | 'aborted' = 'pending';
+  /** The lock may be ours, and be left there. */
+  #locked = false;
+
+  constructor(place: SmbPlace, bytes: number, replace: boolean) {
+    this.#place = place;
+    this.bytes = bytes;
+    this.#replace = replace;
+  }
+
+  async commit(): Promise<void> {
+    const { storage, path, temporary } = this.#place;
+    if (this.#state !== 'pending') throw new BackupError('internal', `${path} was ${this.#state} already`);
+    this.#state = 'committing';
+    const signal = AbortSignal.timeout(COMMIT_MS);
+    try {
+      await storage.use(`commit ${path}`, signal, (session) => this.#publish(session, signal));
+    } catch (error) {
+      if (!(await this.#wasPublished(error, signal))) throw error;
+    }
+    this.#state = 'committed';
+    markDone(temporary.at(-1) as string);
+  }
+
+  async abort(): Promise<void> {
+    if (this.#state === 'committed' || this.#state === 'aborted') return;
+    this.#state = 'aborted';
+    try {
+      await removeTraces(this.#place, { lock: this.#locked });
+    } finally {
+      markDone(this.#place.temporary.at(-1) as string);
+    }
+  }
+
+  /**
+   * A rename of SMB refuses a name that is taken, but Samba looks first and renames then: two of its processes can
+   * both find it free. The lock keeps ours apart.
+   */
+  async #publish(session: SmbSession, signal: AbortSignal): Promise<void> {
+    await this.#lock(session, signal);
+    try {
+      await this.#rename(session, signal);
+    } finally {
+      await this.#unlock(session, signal);
+    }
+  }
+
+  async #lock(session: SmbSession, signal: AbortSignal): Promise<void> {
+    const { path, names } = this.#place;
+    const lock = commitFolder(names);
+    for (let attempt = 1; ; attempt += 1) {
+      this.#locked = true;
+      try {
+        await session.order(`mkdir ${quoted(session, lock)}`, signal);
+        return;
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        this.#locked = false;
+        if (isRefusal(error, 'OBJECT_NAME_COLLISION')) throw lockHeld(path, lock);
+        // The one before us is just removing it.
+        if (attempt === ATTEMPTS || !isRefusal(error, 'DELETE_PENDING', 'SHARING_VIOLATION')) throw error;
+        await wait(PAUSE_MS, undefined, { signal });
+      }
+    }
+  }
+
+  /** A lock that stays for a broken connection is removed by `abort`, else by a sweep. */
+  async #unlock(session: SmbSession, signal: AbortSignal): Promise<void> {
+    if (!session.usable) return;
+    try {
+      await session.order(`rmdir ${quoted(session, commitFolder(this.#place.names))}`, signal);
+      this.#locked = false;
+    } catch {
+      this.#locked = true;
+    }
+  }
+
+  async #rename(session: SmbSession, signal: AbortSignal): Promise<void> {
+    const { path, names, temporary } = this.#place;
+    const words = `${quoted(session, temporary)} ${quoted(session, names)}`;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await session.order(`rename ${words}${this.#replace ? ' -f' : ''}`, signal);
+        return;
+      } catch (error) {
+        if (isRefusal(error, 'OBJECT_NAME_COLLISION')) throw alreadyExists(path);
+        // Windows does not replace what somebody reads at this moment.
+        const isBusy =
+          isRefusal(error, 'SHARING_VIOLATION') || (this.#replace && isRefusal(error, 'ACCESS_DENIED'));
+        if (!isBusy || attempt === ATTEMPTS) throw error;
+        await wait(PAUSE_MS * attempt, undefined, { signal });
+      }
+    }
+  }
+
+  /** The answer to a rename can get lost with its connection: then the server is asked what it did. */
+  async #wasPublished(error: unknown, signal: AbortSignal): Promise<boolean> {
+    const { storage, path, names, temporary } = this.#place;
+    if (!toBackupError(error).transient || (error as BackupError).code === 'already-exists') return false;
+    try {
+      return await storage.use(`commit ${path}`, signal, async (session) => {
+        if ((await look(session, temporary, signal)) !== undefined) return false;
+        if ((await look(session, names, signal))?.bytes !== this.bytes) return false;
+        if (this.#locked) await this.#unlock(session, signal);
+        return true;
+      });
+    } catch {
+      return false;
+    }
+  }
+}
+
+function lockHeld(path: string, lock: readonly string[]): BackupError {
+  return new BackupError(
+    'already-exists',
+    `Another process is writing ${path} at this moment; if none runs, remove ${lock.at(-1)} beside it`,
+    { transient: true },
+  );
+}
+
+export function alreadyExists(path: string): BackupError {
+  return new BackupError(
+    'already-exists',
+    `${path} exists already and is not overwritten: remove it first, or store under another name`,
+  );
+}

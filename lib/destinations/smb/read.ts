@@ -1,0 +1,107 @@
+import type { ByteStream } from '../../bytes/stream.ts';
+import { BackupError, throwIfAborted, toBackupError } from '../../errors.ts';
+import type { ObjectInfo, ReadOptions } from '../driver.ts';
+import { StorageTurn } from '../storage-turn.ts';
+import { quoted } from './folders.ts';
+import { statObject } from './listing.ts';
+import { shareNames } from './names.ts';
+import type { SmbStorage } from './storage.ts';
+
+/** How often in a row a reading that broke is taken up again without having got further. */
+const ATTEMPTS = 3;
+
+/** See the port's `read`. */
+export async function readObject(
+  storage: SmbStorage,
+  path: string,
+  reading: ReadOptions,
+): Promise<ByteStream> {
+  throwIfAborted(reading.signal);
+  const found = await statObject(storage, path, reading.signal);
+  if (found === undefined) throw new BackupError('not-found', `There is no ${path} on ${storage.location}`);
+  return bytesOf(storage, found, checkedRange(path, found.bytes, reading.range), reading.signal);
+}
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+function checkedRange(path: string, bytes: number, range: ReadOptions['range']): Span {
+  const { start, end = bytes } = range ?? { start: 0 };
+  const whole = Number.isSafeInteger(start) && Number.isSafeInteger(end);
+  if (whole && start >= 0 && start <= bytes && end >= start) return { start, end: Math.min(end, bytes) };
+  throw new BackupError(
+    'invalid-config',
+    `Bytes ${start} to ${end} of ${path} cannot be read: it has ${bytes}`,
+  );
+}
+
+/**
+ * One pass over a part of an object. smbclient begins at the first byte, whatever is wanted: what comes before is
+ * passed over, also when a connection that broke is replaced.
+ */
+async function* bytesOf(
+  storage: SmbStorage,
+  object: ObjectInfo,
+  { start, end }: Span,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void> {
+  let position = start;
+  let failures = 0;
+  while (position < end) {
+    try {
+      if (failures > 0) await requireSame(storage, object, signal);
+      for await (const chunk of piece(storage, object, { start: position, end }, signal)) {
+        position += chunk.length;
+        failures = 0;
+        yield chunk;
+      }
+    } catch (error) {
+      throwIfAborted(signal);
+      failures += 1;
+      if (!toBackupError(error).transient || failures === ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function* piece(
+  storage: SmbStorage,
+  object: ObjectInfo,
+  { start, end }: Span,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void> {
+  const doing = `read ${object.path}`;
+  const loan = await storage.lend(doing, signal);
+  const { session } = loan;
+  const turn = new StorageTurn({
+    complaint: `${storage.location} gave nothing of ${object.path}`,
+    stallMs: storage.options.timeout * 1000,
+    signal,
+  });
+  // A consumer that pauses does not see the abort: the connection must not wait for it.
+  const onAbort = () => session.close();
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    const path = quoted(session, shareNames(object.path));
+    let at = 0;
+    for await (const chunk of session.download(path, object.bytes, turn, turn.signal)) {
+      const wanted = chunk.subarray(Math.max(0, start - at), Math.max(0, end - at));
+      at += chunk.length;
+      if (wanted.length > 0) yield wanted;
+      if (at >= end && end < object.bytes) return;
+    }
+  } catch (error) {
+    throw storage.failure(error, doing);
+  } finally {
+    turn.close();
+    signal.removeEventListener('abort', onAbort);
+    loan.giveBack();
+  }
+}
+
+async function requireSame(storage: SmbStorage, object: ObjectInfo, signal: AbortSignal): Promise<void> {
+  const now = await statObject(storage, object.path, signal);
+  if (now?.bytes === object.bytes && now.modified.getTime() === object.modified.getTime()) return;
+  throw new BackupError('incomplete', `${object.path} was changed in the share while it was read`);
+}
