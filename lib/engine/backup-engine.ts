@@ -1,15 +1,18 @@
 import type { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import { orAbort, orTimeout } from '../abort.ts';
+import { type Clock, SYSTEM_CLOCK } from '../backoff.ts';
 import { newRunId } from '../backupset/names.ts';
 import { abortError, BackupError, toBackupError } from '../errors.ts';
 import type { DestinationBinding } from '../plan/bindings.ts';
+import { NEEDS_ALL, type RunNeeds } from '../plan/needs.ts';
 import { NO_JOURNAL, type RunJournal } from '../runs/journal.ts';
 import type { CommittedSet, EngineEvents, RunResult, RunState } from '../runs/outcome.ts';
 import { refuseRun } from './conclusion.ts';
 import { EngineEmitter } from './engine-emitter.ts';
 import { PlanningRun, type SealedRun } from './planning-run.ts';
 import { RememberedDestinations } from './remembered.ts';
+import { DEFAULT_LIMITS, Retries, type RetryLimits } from './retries.ts';
 import { executeRun } from './run-execution.ts';
 import { type CopyRequest, SetCopies } from './set-copies.ts';
 
@@ -26,6 +29,16 @@ export interface EngineOptions {
   readonly host?: string;
   readonly stallMs?: number;
   readonly rememberMs?: number;
+  /** What is tried again, and how often. */
+  readonly retries?: Partial<RetryLimits>;
+  /** What the pauses between attempts are measured with. */
+  readonly clock?: Clock;
+}
+
+export interface OpenRunOptions {
+  readonly job: string;
+  /** All destinations when absent. */
+  readonly needs?: RunNeeds;
 }
 
 export interface ActiveRun {
@@ -55,6 +68,7 @@ export class BackupEngine {
   readonly #journal: RunJournal;
   readonly #host: string;
   readonly #stallMs: number;
+  readonly #retries: Retries;
   readonly #runs = new Map<string, RunEntry>();
   readonly #remembered: RememberedDestinations;
   readonly #copies: SetCopies;
@@ -64,6 +78,7 @@ export class BackupEngine {
     this.#journal = options.journal ?? NO_JOURNAL;
     this.#host = options.host ?? hostname();
     this.#stallMs = options.stallMs ?? DEFAULT_STALL_MS;
+    this.#retries = new Retries({ ...DEFAULT_LIMITS, ...options.retries }, options.clock ?? SYSTEM_CLOCK);
     this.#remembered = new RememberedDestinations(options.rememberMs ?? DEFAULT_REMEMBER_MS);
     this.#copies = new SetCopies(this.#stallMs);
   }
@@ -72,12 +87,12 @@ export class BackupEngine {
    * Opens a run in the state `planning`. It begins when it is sealed.
    * @throws BackupError `aborted` during a shutdown
    */
-  openRun(options: { readonly job: string }): PlanningRun {
+  openRun({ job, needs = NEEDS_ALL }: OpenRunOptions): PlanningRun {
     if (this.#closing !== undefined) {
-      throw new BackupError('aborted', `No new run of ${options.job} is opened: ${this.#closing}`);
+      throw new BackupError('aborted', `No new run of ${job} is opened: ${this.#closing}`);
     }
     const openedAt = new Date();
-    const identity = { id: newRunId(openedAt), job: options.job, openedAt };
+    const identity = { id: newRunId(openedAt), job, openedAt, needs };
     const planning = new PlanningRun(identity, (sealed) => void this.#execute(sealed));
     const journalled = this.#journal.opened(identity);
     // Awaited when the run begins; a rejection before that must not count as unhandled.
@@ -195,6 +210,7 @@ export class BackupEngine {
       events: this.events,
       host: this.#host,
       stallMs: this.#stallMs,
+      retries: this.#retries,
       signal,
     });
   }

@@ -1,5 +1,6 @@
 import { BackupError } from '../errors.ts';
-import type { ArtifactOutcome, FinalState, RunResult } from '../runs/outcome.ts';
+import { needsField, type RunNeeds } from '../plan/needs.ts';
+import type { ArtifactOutcome, DestinationOutcome, FinalState, RunResult } from '../runs/outcome.ts';
 import type { DestinationRun } from './destination-run.ts';
 import type { SealedRun } from './planning-run.ts';
 
@@ -17,21 +18,18 @@ export function concludeRun(run: SealedRun, facts: RunFacts): RunResult {
   const { destinations, artifacts, rawBytes, failure } = facts;
   const reason = failure ?? artifacts.find(({ error }) => error !== undefined)?.error;
   const otherwise = reason ?? new BackupError('internal', `Run ${run.id} stored nothing`);
-  for (const destination of destinations) destination.settle(otherwise);
-  const state = finalState(facts);
+  const state = finalState(run.needs, facts);
+  for (const destination of destinations) destination.settle(otherwise, state === 'succeeded');
   return {
     runId: run.id,
     job: run.job,
     state,
+    ...needsField(run.needs),
     openedAt: run.openedAt,
     finishedAt: new Date(),
     rawBytes,
     artifacts,
-    destinations: destinations.map(({ node, binding, committed, error }) => ({
-      node,
-      label: binding.label,
-      ...(committed === undefined ? { error: error ?? otherwise } : { set: committed }),
-    })),
+    destinations: destinations.map((destination) => outcomeOf(destination, otherwise)),
     ...(failure === undefined || state === 'succeeded' ? {} : { error: failure }),
   };
 }
@@ -43,12 +41,29 @@ export function refuseRun(run: SealedRun, error: BackupError, state: 'failed' | 
     runId: run.id,
     job: run.job,
     state,
+    ...needsField(run.needs),
     openedAt: run.openedAt,
     finishedAt: new Date(),
     rawBytes: 0,
     artifacts: [],
-    destinations: run.joined.map(({ binding }) => ({ node: binding.node, label: binding.label, error })),
+    destinations: run.joined.map(({ binding }) => ({
+      node: binding.node,
+      label: binding.label,
+      error,
+    })),
     error,
+  };
+}
+
+function outcomeOf(destination: DestinationRun, otherwise: BackupError): DestinationOutcome {
+  const { node, binding, committed, error, attempts, verified } = destination;
+  return {
+    node,
+    label: binding.label,
+    ...(committed === undefined ? { error: error ?? otherwise } : { set: committed }),
+    ...(committed === undefined || error === undefined ? {} : { error }),
+    ...(attempts > 1 ? { attempts } : {}),
+    ...(verified ? { verified } : {}),
   };
 }
 
@@ -57,10 +72,29 @@ export function refuseRun(run: SealedRun, error: BackupError, state: 'failed' | 
  * do all of its work, and the destinations tell what there is. A cancellation that came too late to keep
  * anything from being done has cancelled nothing.
  */
-function finalState({ destinations, artifacts, failure, cancelled }: RunFacts): FinalState {
-  const stored = destinations.filter(({ committed }) => committed !== undefined).length;
-  const all = stored === destinations.length && artifacts.every(({ error }) => error === undefined);
-  if (stored > 0 && all) return 'succeeded';
+function finalState(needs: RunNeeds, facts: RunFacts): FinalState {
+  const { destinations, artifacts, failure, cancelled } = facts;
+  const counted = destinations.filter((destination) => counts(needs, destination));
+  const whole = counted.filter(({ committed }) => committed?.manifest.status === 'complete').length;
+  const dumped = artifacts.every(({ error }) => error === undefined);
+  if (whole >= neededOf(needs, destinations.length) && dumped) return 'succeeded';
   if (failure !== undefined && cancelled) return 'cancelled';
-  return stored === 0 ? 'failed' : 'partial';
+  return counted.length === 0 ? 'failed' : 'partial';
+}
+
+function counts(needs: RunNeeds, { committed, error, verified }: DestinationRun): boolean {
+  if (committed === undefined || error !== undefined) return false;
+  return verified || needs.destinations !== 'copies';
+}
+
+/** How many destinations must hold the whole set. */
+function neededOf(needs: RunNeeds, joined: number): number {
+  switch (needs.destinations) {
+    case 'all':
+      return Math.max(1, joined);
+    case 'any':
+      return 1;
+    case 'copies':
+      return needs.copies;
+  }
 }

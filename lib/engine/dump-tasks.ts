@@ -5,6 +5,9 @@ import type { SourceBinding } from '../plan/bindings.ts';
 import type { SourcePlan } from '../plan/plan-tree.ts';
 import type { DatabaseInfo } from '../sources/driver.ts';
 import type { SealedRun } from './planning-run.ts';
+import type { ProgressMeter } from './progress.ts';
+import { attemptText, type Retries } from './retries.ts';
+import type { RunAccount } from './run-account.ts';
 
 /** One database that the run shall dump. */
 export interface DumpTask {
@@ -24,14 +27,21 @@ export interface ListingFailure {
   readonly error: BackupError;
 }
 
+export interface ListingContext {
+  readonly account: RunAccount;
+  readonly meter: ProgressMeter;
+  readonly retries: Retries;
+  readonly signal: AbortSignal;
+}
+
 /**
  * The databases that the run's sources select now: a list for each source, in the order of the plan. A source that cannot tell
- * fails alone.
+ * fails alone, after some attempts where its trouble may pass.
  * @throws BackupError when aborted
  */
 export async function listDumpTasks(
   run: SealedRun,
-  signal: AbortSignal,
+  context: ListingContext,
 ): Promise<{ tasks: DumpTask[][]; failures: ListingFailure[] }> {
   const listed: Pick<DumpTask, 'plan' | 'binding' | 'database'>[][] = [];
   const failures: Omit<ListingFailure, 'place'>[] = [];
@@ -42,11 +52,10 @@ export async function listDumpTasks(
     }
     const startedAt = new Date();
     try {
-      const databases = await orAbort(binding.driver.listDatabases(signal), signal);
-      if (databases.length === 0) throw nothingSelected(binding);
+      const databases = await listDatabases(binding, context);
       listed.push(databases.map((database) => ({ plan, binding, database })));
     } catch (error) {
-      throwIfAborted(signal);
+      throwIfAborted(context.signal);
       failures.push({ binding, startedAt, error: toBackupError(error) });
     }
   }
@@ -58,6 +67,36 @@ export async function listDumpTasks(
       return ofSource.map((task, index) => ({ ...task, place: place++, namesake: namesakes[index] ?? 1 }));
     }),
   };
+}
+
+async function listDatabases(binding: SourceBinding, context: ListingContext): Promise<DatabaseInfo[]> {
+  const { retries, signal } = context;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const databases = await orAbort(binding.driver.listDatabases(signal), signal);
+      if (databases.length > 0) return databases;
+      throw nothingSelected(binding);
+    } catch (thrown) {
+      throwIfAborted(signal);
+      const error = toBackupError(thrown);
+      if (!error.transient || attempt >= retries.limits.databaseAttempts) throw error;
+      await pauseFor(binding, error, attempt, context);
+    }
+  }
+}
+
+async function pauseFor(
+  { node, label }: SourceBinding,
+  error: BackupError,
+  failed: number,
+  { account, meter, retries, signal }: ListingContext,
+): Promise<void> {
+  const ms = retries.pauseAfter(failed);
+  const attempts = retries.limits.databaseAttempts;
+  const next = { attempt: failed + 1, attempts, seconds: Math.ceil(ms / 1000) };
+  const text = `${label} could not list its databases: ${error.message}; ${attemptText(next)}`;
+  account.notice('warn', text, node);
+  await retries.wait(ms, signal, (seconds) => meter.waiting({ ...next, nodes: [node], seconds }));
 }
 
 /** So that files are named alike whichever of several dumps begins first. */

@@ -1,7 +1,8 @@
+import { isStored } from '../backupset/manifest.ts';
 import type { BackupSet } from '../backupset/reader.ts';
-import { throwIfAborted, toBackupError } from '../errors.ts';
+import { BackupError } from '../errors.ts';
 import type { TransformBinding } from '../plan/bindings.ts';
-import type { PathStep } from '../plan/recipe.ts';
+import { sameWay } from '../plan/plan-tree.ts';
 import type { DestinationRun } from './destination-run.ts';
 import { canRecode, recodeSet } from './recode.ts';
 import { replicateSet } from './replicate.ts';
@@ -13,42 +14,43 @@ export interface HealContext {
 }
 
 /**
+ * The sibling whose set would give a destination its own: one with equal steps where there is one, else one
+ * whose files can be converted.
+ */
+export function donorOf(
+  failed: DestinationRun,
+  siblings: readonly DestinationRun[],
+): DestinationRun | undefined {
+  const others = siblings.filter((sibling) => sibling !== failed);
+  return (
+    others.find((sibling) => sameWay(sibling.path, failed.path)) ??
+    others.find((sibling) => canRecode(sibling.path, failed.path))
+  );
+}
+
+/**
  * Gives a destination that dropped out its set after all, from a sibling that has committed: the same
  * bytes where the chains are equal, else converted from the sibling's. The database is not dumped again.
- * @returns the label of the sibling; undefined when there was none to copy from, or the copy failed too
- *   (the destination's error then tells both)
- * @throws BackupError only when the run is aborted
+ * @throws BackupError of either side. What was copied until then stays for the next attempt, or is the
+ *   caller's to discard
  */
 export async function healDestination(
   failed: DestinationRun,
-  all: readonly DestinationRun[],
+  donor: DestinationRun,
   context: HealContext,
-): Promise<string | undefined> {
-  // A manifest that may still appear by itself must not find other files than it names.
-  if (failed.folder.mayHaveManifest) return undefined;
-  const committed = all.filter((sibling) => sibling.committed !== undefined);
-  const twin = committed.find((sibling) => sameWay(sibling.path, failed.path));
-  const sibling = twin ?? committed.find((candidate) => canRecode(candidate.path, failed.path));
-  if (sibling?.committed === undefined) return undefined;
-  const { manifest } = sibling.committed;
-  const from: BackupSet = { driver: sibling.binding.driver, path: sibling.folder.path, manifest };
-  try {
-    const { folder, path, stored } = failed;
-    if (twin !== undefined) {
-      await replicateSet({ from, to: folder, present: stored, onBytes: context.onBytes });
-      failed.commit(manifest, true);
-    } else {
-      failed.commit(await recodeSet({ from, to: folder, path, ...context }), true);
-    }
-    return sibling.binding.label;
-  } catch (error) {
-    throwIfAborted(context.signal);
-    failed.failAgain(toBackupError(error), sibling.binding.label);
-    return undefined;
+): Promise<void> {
+  if (donor.committed === undefined)
+    throw new BackupError('internal', 'A sibling without a set heals nothing');
+  const { manifest } = donor.committed;
+  const from: BackupSet = { driver: donor.binding.driver, path: donor.folder.path, manifest };
+  const { folder: to, path } = failed;
+  if (!sameWay(donor.path, path)) {
+    await failed.resume([]);
+    failed.commit(await recodeSet({ from, to, path, ...context }), true);
+    return;
   }
-}
-
-/** The same nodes in the same order: then the files are the same, byte by byte. */
-function sameWay(a: readonly PathStep[], b: readonly PathStep[]): boolean {
-  return a.length === b.length && a.every((step, index) => step.node === b[index]?.node);
+  const present = await failed.resume(manifest.artifacts.filter(isStored));
+  const { onBytes } = context;
+  await replicateSet({ from, to, present, onBytes, onStored: (artifact) => failed.copied(artifact) });
+  failed.commit(manifest, true);
 }

@@ -1,5 +1,6 @@
 import { BackupError } from '../errors.ts';
 import type { DestinationBinding, SourceBinding, TransformBinding } from '../plan/bindings.ts';
+import { NEEDS_ALL, needsField, type RunNeeds } from '../plan/needs.ts';
 import { buildPlan, type SourcePlan } from '../plan/plan-tree.ts';
 import type { PathStep, Recipe, SourceStep } from '../plan/recipe.ts';
 import type { CommittedSet } from '../runs/outcome.ts';
@@ -16,10 +17,19 @@ export interface SealedRun {
   readonly id: string;
   readonly job: string;
   readonly openedAt: Date;
+  readonly needs: RunNeeds;
   readonly plans: readonly SourcePlan[];
   readonly joined: readonly Joined[];
   readonly sources: ReadonlyMap<string, SourceBinding>;
   readonly transforms: ReadonlyMap<string, TransformBinding>;
+}
+
+export interface RunIdentity {
+  readonly id: string;
+  readonly job: string;
+  readonly openedAt: Date;
+  /** All destinations when absent. */
+  readonly needs?: RunNeeds;
 }
 
 /**
@@ -30,16 +40,18 @@ export class PlanningRun {
   readonly id: string;
   readonly job: string;
   readonly openedAt: Date;
+  readonly needs: RunNeeds;
   readonly #onSeal: (run: SealedRun) => void;
   readonly #sources = new Map<string, SourceBinding>();
   readonly #transforms = new Map<string, TransformBinding>();
   readonly #joined: Joined[] = [];
   #sealed = false;
 
-  constructor(identity: { id: string; job: string; openedAt: Date }, onSeal: (run: SealedRun) => void) {
-    this.id = identity.id;
-    this.job = identity.job;
-    this.openedAt = identity.openedAt;
+  constructor({ id, job, openedAt, needs }: RunIdentity, onSeal: (run: SealedRun) => void) {
+    this.id = id;
+    this.job = job;
+    this.openedAt = openedAt;
+    this.needs = needs ?? NEEDS_ALL;
     this.#onSeal = onSeal;
   }
 
@@ -64,6 +76,7 @@ export class PlanningRun {
       job: this.job,
       openedAt: this.openedAt.toISOString(),
       path: [source],
+      ...needsField(this.needs),
     };
   }
 
@@ -109,6 +122,7 @@ export class PlanningRun {
       id: this.id,
       job: this.job,
       openedAt: this.openedAt,
+      needs: this.needs,
       plans: buildPlan(
         this.#joined.map(({ recipe, binding }) => ({ destination: binding.node, path: recipe.path })),
       ),

@@ -1,4 +1,4 @@
-import type { RunProgress } from '../runs/outcome.ts';
+import type { RetryProgress, RunProgress } from '../runs/outcome.ts';
 
 /** Shortest time between two progress reports of a run, in ms. */
 const REPORT_EVERY_MS = 250;
@@ -40,6 +40,7 @@ export class ProgressMeter {
   #begun = 0;
   #count = 0;
   #runStage: RunProgress['stage'] | undefined;
+  #retry: RetryProgress | undefined;
   /** Raw bytes of the whole run. */
   #passed = 0;
   #samples: { at: number; bytes: number }[] = [];
@@ -50,15 +51,18 @@ export class ProgressMeter {
     this.#report = report;
   }
 
-  /** @param count databases of the run */
-  begin(database: string, count: number, expectedBytes: number | undefined): DumpMeter {
+  /**
+   * @param count databases of the run
+   * @param attempt from 1: whether the database is dumped for the first time
+   */
+  begin(database: string, count: number, expectedBytes: number | undefined, attempt = 1): DumpMeter {
     const dumping: Dumping = { database, stage: 'dumping', rawBytes: 0, expectedBytes, storedBytes: {} };
     if (this.#inFlight === 0) this.#shown = [];
     this.#shown.push(dumping);
     this.#inFlight += 1;
-    this.#begun += 1;
+    if (attempt === 1) this.#begun += 1;
     this.#count = count;
-    this.#runStage = undefined;
+    this.#enter(undefined);
     this.#restart();
     this.#emit();
     return {
@@ -88,16 +92,27 @@ export class ProgressMeter {
   }
 
   /** The run does something else now than dumping. */
-  stage(stage: 'committing' | 'healing'): void {
-    this.#runStage = stage;
+  stage(stage: 'committing' | 'healing' | 'verifying'): void {
+    this.#enter(stage);
     this.#emit();
   }
 
-  /** What a destination has taken of a database that was dumped before. */
+  /** It waits before it tries something again. */
+  waiting(retry: RetryProgress): void {
+    this.#enter('waiting', retry);
+    this.#emit();
+  }
+
+  /** What a destination has taken, or given back, of databases that were dumped before. */
   stored(node: string, total: number): void {
     const last = this.#shown.at(-1);
     if (last !== undefined) last.storedBytes[node] = total;
     this.#emitSometimes();
+  }
+
+  #enter(stage: RunProgress['stage'] | undefined, retry?: RetryProgress): void {
+    this.#runStage = stage;
+    this.#retry = retry;
   }
 
   /** What passed before a database began must not count for its rate, unless others go on. */
@@ -128,6 +143,7 @@ export class ProgressMeter {
       rawBytes,
       rate,
       storedBytes: storedBytes(shown),
+      ...(this.#retry === undefined ? {} : { retry: this.#retry }),
       ...estimate(shown, rawBytes, rate),
     });
   }

@@ -40,24 +40,18 @@ export function canRecode(from: readonly PathStep[], to: readonly PathStep[]): b
 
 /**
  * Makes the set that the path describes out of a committed set with other steps; returns its manifest.
- * @throws BackupError of either side; what was written of the new set is removed then
+ * @throws BackupError of either side; what was written until then stays, and is the caller's to discard
  */
 export async function recodeSet(request: RecodeRequest): Promise<Manifest> {
   const { from, to, path } = request;
-  await to.takeOver();
-  try {
-    const artifacts: Manifest['artifacts'] = [];
-    for (const artifact of from.manifest.artifacts) {
-      artifacts.push(isStored(artifact) ? await recodeArtifact(artifact, request) : artifact);
-    }
-    const { recipe } = from.manifest;
-    const made = { ...from.manifest, artifacts, recipe: { ...recipe, path: [...path] } };
-    await completeSet(to, made);
-    return made;
-  } catch (error) {
-    await to.discard();
-    throw error;
+  const artifacts: Manifest['artifacts'] = [];
+  for (const artifact of from.manifest.artifacts) {
+    artifacts.push(isStored(artifact) ? await recodeArtifact(artifact, request) : artifact);
   }
+  const { recipe } = from.manifest;
+  const made = { ...from.manifest, artifacts, recipe: { ...recipe, path: [...path] } };
+  await completeSet(to, made);
+  return made;
 }
 
 async function recodeArtifact(artifact: StoredArtifact, request: RecodeRequest): Promise<StoredArtifact> {

@@ -6,12 +6,14 @@ import type { Delivery } from './artifact-pass.ts';
 import { DestinationRun } from './destination-run.ts';
 import { inOrder } from './in-order.ts';
 import type { SealedRun } from './planning-run.ts';
+import type { Retries } from './retries.ts';
 import { type ArtifactSubject, failedArtifact, type StoredDump, storedArtifact } from './run-manifest.ts';
 
 export interface ExecutionContext {
   readonly events: EventEmitter<EngineEvents>;
   readonly host: string;
   readonly stallMs: number;
+  readonly retries: Retries;
   readonly signal: AbortSignal;
 }
 
@@ -21,7 +23,8 @@ export class RunAccount {
   readonly #runId: string;
   readonly #context: ExecutionContext;
   readonly #artifacts = new Map<number, ArtifactOutcome>();
-  #rawBytes = 0;
+  /** By the place of the database, which may be dumped more than once. */
+  readonly #rawBytes = new Map<number, number>();
 
   constructor(run: SealedRun, context: ExecutionContext) {
     this.#runId = run.id;
@@ -31,7 +34,7 @@ export class RunAccount {
 
   /** Raw bytes of the databases that are stored somewhere. */
   get rawBytes(): number {
-    return this.#rawBytes;
+    return [...this.#rawBytes.values()].reduce((total, bytes) => total + bytes, 0);
   }
 
   /** In the order of the listing. */
@@ -49,14 +52,14 @@ export class RunAccount {
   drop(node: string, error: BackupError): void {
     const destination = this.destination(node);
     if (!destination.live) return;
-    destination.fail(error);
+    destination.fail(error, this.#context.retries.now());
     if (this.#context.signal.aborted) return;
     this.notice('warn', `${destination.binding.label} dropped out: ${error.message}`, node);
   }
 
   recordStored(subject: ArtifactSubject, stored: StoredDump, committed: readonly Delivery[]): void {
     const { binding, database, place } = subject;
-    this.#rawBytes += stored.raw.bytes;
+    this.#rawBytes.set(place, stored.raw.bytes);
     this.#artifacts.set(place, { node: binding.node, database });
     this.noticeWarnings(subject, stored.proof.warnings);
     for (const delivery of committed) {
@@ -64,9 +67,17 @@ export class RunAccount {
     }
   }
 
+  /** It is known what became of the database at that place of the listing. */
+  isDecided(place: number): boolean {
+    return this.#artifacts.has(place);
+  }
+
   /** The database was not at fault, or not even dumped: there was no destination to take it. */
-  recordUntaken({ binding, database, place }: ArtifactSubject, root: PlanBranch): void {
-    const gone = this.destinations.find(({ node, live }) => !live && leadsTo(root, node));
+  recordUntaken(
+    { binding, database, place }: Pick<ArtifactSubject, 'binding' | 'database' | 'place'>,
+    root: PlanBranch,
+  ): void {
+    const gone = this.destinations.find(({ node, error }) => error !== undefined && leadsTo(root, node));
     const why = gone?.error === undefined ? '' : `: ${gone.error.message}`;
     const error = new BackupError(
       gone?.error?.code ?? 'unavailable',
@@ -78,10 +89,14 @@ export class RunAccount {
 
   recordFailure(subject: ArtifactSubject, error: BackupError): void {
     const { binding, database, place } = subject;
-    this.#artifacts.set(place, { node: binding.node, database, error });
     const failed = failedArtifact(subject, error);
-    for (const destination of this.destinations)
-      if (destination.takesSource(binding.node)) destination.add(place, failed);
+    let isStored = false;
+    for (const destination of this.destinations) {
+      // Dumped once more for others: those that hold it keep it.
+      if (destination.holds(place)) isStored = true;
+      else if (destination.takesSource(binding.node)) destination.add(place, failed);
+    }
+    if (!isStored) this.#artifacts.set(place, { node: binding.node, database, error });
     const { events } = this.#context;
     events.emit('artifactFailed', { runId: this.#runId, node: binding.node, database, error });
   }

@@ -2,12 +2,13 @@ import { completeSet } from '../backupset/writer.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../errors.ts';
 import type { RunResult } from '../runs/outcome.ts';
 import { concludeRun } from './conclusion.ts';
-import { dumpAll } from './dump-phase.ts';
-import { healDestination } from './heal.ts';
+import { retryDestinations } from './destination-retries.ts';
+import { DumpPhase } from './dump-phase.ts';
 import type { SealedRun } from './planning-run.ts';
 import { ProgressMeter } from './progress.ts';
 import { type ExecutionContext, RunAccount } from './run-account.ts';
 import { runManifest } from './run-manifest.ts';
+import { verifyCopies } from './verification.ts';
 
 /**
  * Runs a sealed plan from the first database to the last manifest. Every destination is settled when
@@ -43,16 +44,35 @@ class RunExecution {
     let failure: BackupError | undefined;
     try {
       throwIfAborted(signal);
-      if (destinations.length === 0) throw noDestination(this.#run);
-      await dumpAll(this.#run, this.#account, this.#meter, signal);
-      await this.#complete();
-      await this.#heal();
+      requireDestinations(this.#run);
+      await this.#store();
+      await this.#verify();
     } catch (error) {
       failure = toBackupError(error);
     }
     await this.#discardUncommitted();
     const { artifacts, rawBytes } = this.#account;
-    return concludeRun(this.#run, { destinations, artifacts, rawBytes, failure, cancelled: signal.aborted });
+    const facts = { destinations, artifacts, rawBytes, failure, cancelled: signal.aborted };
+    const result = concludeRun(this.#run, facts);
+    this.#noticeSpare(result);
+    return result;
+  }
+
+  /** Until every destination has its set, or cannot have it. */
+  async #store(): Promise<void> {
+    const { retries, signal } = this.#context;
+    const { transforms } = this.#run;
+    const shared = { account: this.#account, meter: this.#meter, retries, signal };
+    const dumps = new DumpPhase(this.#run, shared);
+    const complete = () => this.#complete();
+    await dumps.list();
+    await dumps.dumpMissing();
+    await this.#complete();
+    try {
+      await retryDestinations({ ...shared, dumps, transforms, complete });
+    } finally {
+      dumps.recordUntaken();
+    }
   }
 
   async #complete(): Promise<void> {
@@ -75,20 +95,19 @@ class RunExecution {
     );
   }
 
-  async #heal(): Promise<void> {
-    const { signal } = this.#context;
-    const { destinations } = this.#account;
-    for (const destination of destinations.filter(({ live }) => !live)) {
-      throwIfAborted(signal);
-      this.#meter.stage('healing');
-      const { node, binding } = destination;
-      const healed = await healDestination(destination, destinations, {
-        transforms: this.#run.transforms,
-        signal,
-        onBytes: (total) => this.#meter.stored(node, total),
-      });
-      if (healed === undefined) continue;
-      this.#account.notice('info', `${binding.label} was healed by copying from ${healed}`, node);
+  async #verify(): Promise<void> {
+    const { needs } = this.#run;
+    const { retries, signal } = this.#context;
+    if (needs.destinations !== 'copies') return;
+    await verifyCopies(needs.copies, { account: this.#account, meter: this.#meter, retries, signal });
+  }
+
+  /** What failed in a run that has succeeded without it is nobody's error, and must be seen all the same. */
+  #noticeSpare({ state, destinations }: RunResult): void {
+    if (state !== 'succeeded') return;
+    for (const { node, label, error } of destinations) {
+      if (error === undefined) continue;
+      this.#account.notice('warn', `${label} failed, and the run does without it: ${error.message}`, node);
     }
   }
 
@@ -98,9 +117,17 @@ class RunExecution {
   }
 }
 
-function noDestination(run: SealedRun): BackupError {
-  return new BackupError(
+/** @throws BackupError `invalid-config` when what the run needs cannot come about */
+function requireDestinations({ id, job, joined, needs }: SealedRun): void {
+  if (joined.length === 0) {
+    throw new BackupError(
+      'invalid-config',
+      `Run ${id} of ${job} reached no destination: wire a destination node after the source, and see the errors of the nodes between them`,
+    );
+  }
+  if (needs.destinations !== 'copies' || needs.copies <= joined.length) return;
+  throw new BackupError(
     'invalid-config',
-    `Run ${run.id} of ${run.job} reached no destination: wire a destination node after the source, and see the errors of the nodes between them`,
+    `Run ${id} of ${job} needs ${needs.copies} verified copies, and reached ${joined.length} destination${joined.length === 1 ? '' : 's'}: wire more of them after the source, or let it need fewer copies`,
   );
 }

@@ -1,6 +1,7 @@
 import type { FailedArtifact, Manifest, StoredArtifact } from '../backupset/manifest.ts';
 import type { BackupError } from '../errors.ts';
 import type { SourceBinding } from '../plan/bindings.ts';
+import { needsField } from '../plan/needs.ts';
 import { PRODUCT } from '../product.ts';
 import type { Dump, DumpProof } from '../sources/driver.ts';
 import type { Delivery, PassResult } from './artifact-pass.ts';
@@ -52,7 +53,7 @@ export function failedArtifact(subject: ArtifactSubject, error: BackupError): Fa
 
 /** The manifest of a destination's set. Destinations behind the same steps get the same, byte by byte. */
 export function runManifest(
-  { id, job, openedAt }: SealedRun,
+  { id, job, openedAt, needs }: SealedRun,
   destination: DestinationRun,
   { host, finishedAt }: { readonly host: string; readonly finishedAt: Date },
 ): Manifest {
@@ -69,7 +70,14 @@ export function runManifest(
     finishedAt: finishedAt.toISOString(),
     status: artifacts.every((artifact) => artifact.status === 'ok') ? 'complete' : 'partial',
     artifacts,
-    recipe: { version: 1, runId: id, job, openedAt: openedAt.toISOString(), path: [...path] },
+    recipe: {
+      version: 1,
+      runId: id,
+      job,
+      openedAt: openedAt.toISOString(),
+      path: [...path],
+      ...needsField(needs),
+    },
   };
 }
 

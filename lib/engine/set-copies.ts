@@ -72,7 +72,13 @@ export class SetCopies {
 
   async #replicate(from: BackupSet, to: SetFolder): Promise<void> {
     throwIfAborted(to.signal);
-    await replicateSet({ from, to });
+    await to.takeOver();
+    try {
+      await replicateSet({ from, to });
+    } catch (error) {
+      await to.discard();
+      throw error;
+    }
   }
 }
 

@@ -50,7 +50,7 @@ export class SetFolder implements SetFiles {
   /** Files that are visible through us, or may be, in the order of their commits, with the latest attempt. */
   readonly #ours = new Map<string, PendingObject>();
   /** Commits that were neither acknowledged nor refused: what they do later is not known. */
-  readonly #unsettled = new Map<PendingObject, string>();
+  readonly #unsettled = new Map<PendingObject, UnsettledCommit>();
   #replacesOrphans = false;
 
   constructor(binding: DestinationBinding, path: string, { signal, stallMs }: SetFolderContext) {
@@ -64,7 +64,12 @@ export class SetFolder implements SetFiles {
 
   /** True while the storage may still make the set visible, or has done so without telling. */
   get mayHaveManifest(): boolean {
-    return [...this.#unsettled.values()].includes(MANIFEST_FILE);
+    return [...this.#unsettled.values()].some(({ file }) => file === MANIFEST_FILE);
+  }
+
+  /** False while the storage may still do something that would hurt what another attempt writes. */
+  get isSettled(): boolean {
+    return [...this.#unsettled.values()].every(({ file, replaces }) => file !== MANIFEST_FILE && !replaces);
   }
 
   /**
@@ -82,6 +87,27 @@ export class SetFolder implements SetFiles {
     this.#replacesOrphans = true;
   }
 
+  /**
+   * Removes what earlier attempts have made visible, the manifest first, all but these files. What the storage
+   * refuses to remove can be replaced, but not a manifest.
+   * @throws BackupError when a removal does not end, or the manifest stays
+   */
+  async keepOnly(files: ReadonlySet<string>): Promise<void> {
+    for (const file of [...this.#ours.keys()].reverse()) {
+      if (files.has(file)) continue;
+      throwIfAborted(this.signal);
+      const removal = await this.#remove(file);
+      if (removal === 'unknown' || (removal === 'refused' && file === MANIFEST_FILE)) {
+        throw new BackupError(
+          'unavailable',
+          `${this.binding.label} did not remove ${joinPath(this.path, file)} of an attempt before`,
+          { transient: true },
+        );
+      }
+      if (removal === 'done') this.#ours.delete(file);
+    }
+  }
+
   /** Transfers a file to where it is not visible yet; several at a time, with different names. */
   async stage(file: string, input: ByteStream, options: StageOptions = {}): Promise<StagedFile> {
     const { binding, signal, stallMs } = this;
@@ -91,7 +117,7 @@ export class SetFolder implements SetFiles {
     const pending = await transfer({ binding, path, input, rate, replace, signal, stallMs, ...options });
     return {
       bytes: pending.bytes,
-      commit: () => this.#commit(file, pending),
+      commit: () => this.#commit(file, pending, replace),
       abort: () => settled(pending.abort(), CLEAN_UP_MS),
     };
   }
@@ -115,12 +141,12 @@ export class SetFolder implements SetFiles {
     const files = [...this.#ours.keys()].reverse();
     this.#ours.clear();
     for (const file of files) {
-      const removed = await this.#remove(file);
-      if (!removed && file === MANIFEST_FILE) return;
+      const removal = await this.#remove(file);
+      if (removal !== 'done' && file === MANIFEST_FILE) return;
     }
   }
 
-  async #commit(file: string, pending: PendingObject): Promise<void> {
+  async #commit(file: string, pending: PendingObject, replaces: boolean): Promise<void> {
     const { binding, signal, stallMs } = this;
     if (signal.aborted) {
       await settled(pending.abort(), CLEAN_UP_MS);
@@ -131,7 +157,7 @@ export class SetFolder implements SetFiles {
     turn.begin();
     this.#ours.delete(file);
     this.#ours.set(file, pending);
-    this.#unsettled.set(pending, file);
+    this.#unsettled.set(pending, { file, replaces });
     const committing = this.#settle(file, pending);
     try {
       await orAbort(committing, turn.signal);
@@ -194,18 +220,27 @@ export class SetFolder implements SetFiles {
     }
   }
 
-  async #remove(file: string): Promise<boolean> {
+  async #remove(file: string): Promise<Removal> {
     const path = joinPath(this.path, file);
     const limit = new AbortController();
+    const late = new BackupError('stalled', `${path} was not removed`);
     try {
-      const removing = this.binding.driver.remove(path, limit.signal);
-      await orTimeout(removing, CLEAN_UP_MS, () => new BackupError('stalled', `${path} was not removed`));
-      return true;
+      await orTimeout(this.binding.driver.remove(path, limit.signal), CLEAN_UP_MS, () => late);
+      return 'done';
     } catch (error) {
       limit.abort(error);
-      return false;
+      return error === late ? 'unknown' : 'refused';
     }
   }
 }
+
+interface UnsettledCommit {
+  readonly file: string;
+  /** It takes the place of a file that is there. */
+  readonly replaces: boolean;
+}
+
+/** `unknown`: it may yet take place. */
+type Removal = 'done' | 'refused' | 'unknown';
 
 const NEVER = new AbortController().signal;

@@ -60,6 +60,11 @@ export function transformsAfter(path: readonly PathStep[], sourceIndex: number):
   return path.slice(sourceIndex + 1).filter((step) => step.type === 'transform');
 }
 
+/** The same nodes in the same order: then the files are the same, byte by byte. */
+export function sameWay(a: readonly PathStep[], b: readonly PathStep[]): boolean {
+  return a.length === b.length && a.every((step, index) => step.node === b[index]?.node);
+}
+
 function grow(root: GrowingBranch, steps: readonly TransformStep[], destination: string): void {
   let branch = root;
   for (const step of steps) {

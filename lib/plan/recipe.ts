@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { BackupError } from '../errors.ts';
 import { parseValue } from '../parse.ts';
+import { runNeeds } from './needs.ts';
 
 /** A setting that may stand in a message: plain JSON, no secrets, no Buffers, no streams. */
 const plainOptions = z.record(z.string(), z.json());
@@ -42,6 +43,8 @@ export const recipe = z.object({
   job: z.string().min(1),
   openedAt: z.iso.datetime(),
   path: z.array(pathStep).min(1),
+  /** What the run needs of its destinations; absent: all of them. */
+  needs: runNeeds.optional(),
   /** Present once a destination has committed: the message now stands for that set. */
   set: setReference.optional(),
 });

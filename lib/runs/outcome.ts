@@ -1,11 +1,12 @@
 import type { Manifest } from '../backupset/manifest.ts';
-import type { BackupError } from '../errors.ts';
+import { BackupError } from '../errors.ts';
+import type { RunNeeds } from '../plan/needs.ts';
 import type { SetReference } from '../plan/recipe.ts';
 
 export type RunState = 'planning' | 'running' | 'succeeded' | 'partial' | 'failed' | 'cancelled';
 /**
- * How a run ended. `succeeded`: every database is at every destination. `partial`: some are missing
- * somewhere. `failed`: nothing is stored. `cancelled`: it was ended before its work was done; what a
+ * How a run ended. `succeeded`: every database is at as many destinations as the run needs. `partial`: some
+ * are missing somewhere, or too few copies hold. `failed`: nothing is stored, or no copy holds. `cancelled`: it was ended before its work was done; what a
  * destination had committed by then is complete and stays, as its outcome says.
  */
 export type FinalState = Exclude<RunState, 'planning' | 'running'>;
@@ -23,7 +24,9 @@ export interface RunProgress {
   readonly runId: string;
   readonly job: string;
   /** What the run is doing now; `dumping` as long as one of several databases is being dumped. */
-  readonly stage: 'dumping' | 'committing' | 'healing';
+  readonly stage: 'dumping' | 'committing' | 'healing' | 'verifying' | 'waiting';
+  /** What the run waits for in the stage `waiting`. */
+  readonly retry?: RetryProgress;
   /** Its name; `3 databases` when several are dumped at a time. */
   readonly database: string;
   /** How many databases of the run have begun, this one included. */
@@ -41,6 +44,18 @@ export interface RunProgress {
   readonly storedBytes: Readonly<Record<string, number>>;
 }
 
+/** Something has failed, and is tried again in a moment. */
+export interface RetryProgress {
+  /** Ids of the nodes that it concerns: a source, or destinations. */
+  readonly nodes: readonly string[];
+  /** The one that comes, from 2. */
+  readonly attempt: number;
+  /** How many there may be in all. */
+  readonly attempts: number;
+  /** Until it begins. */
+  readonly seconds: number;
+}
+
 export interface ArtifactOutcome {
   readonly node: string;
   readonly database: string;
@@ -51,13 +66,29 @@ export interface DestinationOutcome {
   readonly node: string;
   readonly label: string;
   readonly set?: CommittedSet;
+  /** Why there is no set; beside one: it is stored, but does not hold or could not be read back. */
   readonly error?: BackupError;
+  /** How often it was tried, when that was more than once. */
+  readonly attempts?: number;
+  /** The set was read back after its commit, and every byte compared. */
+  readonly verified?: true;
+}
+
+/**
+ * What a destination is told that failed in a run which succeeded without it: nothing to raise an alarm for.
+ */
+export class SpareDestinationError extends BackupError {
+  constructor(error: BackupError) {
+    super(error.code, error.message, { transient: error.transient, cause: error });
+  }
 }
 
 export interface RunResult {
   readonly runId: string;
   readonly job: string;
   readonly state: FinalState;
+  /** What it needed of its destinations; absent: all of them. */
+  readonly needs?: RunNeeds;
   readonly openedAt: Date;
   readonly finishedAt: Date;
   readonly rawBytes: number;

@@ -7,7 +7,7 @@ import type { RunResult } from '../../lib/runs/outcome.ts';
 import { createChecksum } from '../../lib/transforms/checksum.ts';
 import { createCompress } from '../../lib/transforms/compress.ts';
 import type { Transform } from '../../lib/transforms/transform.ts';
-import { filesBelow, planRun, runEngine, useLocalFolders } from '../support/engine-run.ts';
+import { filesBelow, ONE_COPY, planRun, runEngine, useLocalFolders } from '../support/engine-run.ts';
 import { FaultyDestination } from '../support/faulty-destination.ts';
 import { faultyTransform, type TransformFault } from '../support/faulty-transform.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
@@ -44,7 +44,7 @@ describe('engine: what is visible, and when', () => {
     const a = await folder();
     const faulty = new FaultyDestination(a.driver, { file: 'one', kind: 'commit-late', lateMs: 2500 });
     const source = new ScriptedSource({ name: 'one', bytes: MIB });
-    const { result } = await runEngine(source, [{ to: faulty, name: 'a' }], { stallMs: 1000 });
+    const { result } = await runEngine(source, [{ to: faulty, name: 'a' }], { stallMs: 1000, ...ONE_COPY });
     assert.equal(result.state, 'failed');
     await until(() => faulty.pending === 0, 120_000);
     await new Promise((resolve) => setTimeout(resolve, 300));
@@ -56,7 +56,9 @@ describe('engine: what is visible, and when', () => {
       const a = await folder();
       const faulty = new FaultyDestination(a.driver, { file: 'manifest.json', kind });
       const source = new ScriptedSource({ name: 'one', bytes: MIB });
-      const { result } = await runEngine(source, [{ to: faulty, name: 'a' }]);
+      const { result } = await runEngine(source, [{ to: faulty, name: 'a' }], {
+        retries: { destinationAttempts: 1 },
+      });
       assert.equal(result.state, 'failed');
       assert.deepEqual(await filesBelow(a.root), [], kind);
     }
@@ -150,7 +152,7 @@ describe('engine: what is visible, and when', () => {
     const a = await folder();
     const faulty = new FaultyDestination(a.driver, { file: 'one', kind: 'error', afterBytes: MIB });
     const source = new ScriptedSource({ name: 'one', bytes: 8 * MIB, hangsAfter: 4 * MIB });
-    const { result } = await runEngine(source, [{ to: faulty, name: 'a' }]);
+    const { result } = await runEngine(source, [{ to: faulty, name: 'a' }], ONE_COPY);
     assert.equal(result.state, 'failed');
     assert.equal(source.open, 0);
     assert.match(result.artifacts[0]?.error?.message ?? '', /No destination was left to take one/);

@@ -7,7 +7,7 @@ import { EMPTY_KEY_RING } from '../../lib/keys/keys.ts';
 import { verifySet } from '../../lib/restore/verify.ts';
 import { createCompress } from '../../lib/transforms/compress.ts';
 import { createEncrypt } from '../../lib/transforms/encrypt.ts';
-import { filesBelow, planRun, runEngine, useLocalFolders } from '../support/engine-run.ts';
+import { filesBelow, ONE_COPY, planRun, runEngine, useLocalFolders } from '../support/engine-run.ts';
 import { type Fault, FaultyDestination } from '../support/faulty-destination.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 
@@ -86,10 +86,14 @@ describe('engine: sinks and sources that fail', () => {
     const [good, bad] = [await folder(), await folder()];
     const faulty = new FaultyDestination(bad.driver, { file: 'one', kind: 'error', afterBytes: 1 });
     const source = new ScriptedSource({ name: 'one', bytes: 6 * MIB });
-    const { result, outcomes } = await runEngine(source, [
-      { to: good.driver, name: 'good', steps: [zstd(), encrypt()] },
-      { to: faulty, name: 'bad', steps: [] },
-    ]);
+    const { result, outcomes } = await runEngine(
+      source,
+      [
+        { to: good.driver, name: 'good', steps: [zstd(), encrypt()] },
+        { to: faulty, name: 'bad', steps: [] },
+      ],
+      ONE_COPY,
+    );
     assert.equal(result.state, 'partial');
     const outcome = outcomes.get('bad');
     assert.ok(outcome?.status === 'rejected');
@@ -119,7 +123,10 @@ describe('engine: sinks and sources that fail', () => {
     const bad = await folder();
     const faulty = new FaultyDestination(bad.driver, { file: 'one', kind: 'hang', afterBytes: 100_000 });
     const source = new ScriptedSource({ name: 'one', bytes: 64 * MIB });
-    const { result } = await runEngine(source, [{ to: faulty, name: 'bad' }], { stallMs: STALL_MS });
+    const { result } = await runEngine(source, [{ to: faulty, name: 'bad' }], {
+      stallMs: STALL_MS,
+      ...ONE_COPY,
+    });
     assert.equal(result.state, 'failed');
     assert.equal(result.destinations[0]?.error?.code, 'stalled');
     assert.equal(source.open, 0);

@@ -9,7 +9,7 @@ import { verifySet } from '../../lib/restore/verify.ts';
 import { createChecksum } from '../../lib/transforms/checksum.ts';
 import { createCompress } from '../../lib/transforms/compress.ts';
 import { createEncrypt } from '../../lib/transforms/encrypt.ts';
-import { filesBelow, runEngine, useLocalFolders } from '../support/engine-run.ts';
+import { filesBelow, ONE_COPY, runEngine, useLocalFolders } from '../support/engine-run.ts';
 import { FaultyDestination } from '../support/faulty-destination.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 
@@ -103,10 +103,11 @@ describe('engine: healing from a sibling', () => {
       { file: 'one', kind: 'commit-error' },
     );
     const source = new ScriptedSource({ name: 'one', bytes: MIB });
-    const { result } = await runEngine(source, [
+    const branches = [
       { to: good.driver, name: 'good' },
       { to: faulty, name: 'bad' },
-    ]);
+    ];
+    const { result } = await runEngine(source, branches, ONE_COPY);
     assert.equal(result.state, 'partial');
     const { message = '' } = result.destinations[1]?.error ?? {};
     assert.match(message, /The storage went away\. Copying from good failed too: The commit was refused/);

@@ -21,7 +21,7 @@ import { createCompress } from '../../lib/transforms/compress.ts';
 import { createEncrypt } from '../../lib/transforms/encrypt.ts';
 import type { Transform } from '../../lib/transforms/transform.ts';
 import { collect } from '../support/byte-streams.ts';
-import { filesBelow, localFolder, planRun } from '../support/engine-run.ts';
+import { filesBelow, localFolder, planRun, TestClock } from '../support/engine-run.ts';
 import { FaultyDestination } from '../support/faulty-destination.ts';
 import { faultyTransform } from '../support/faulty-transform.ts';
 import { openFilesBelow } from '../support/open-files.ts';
@@ -126,6 +126,7 @@ describe('engine: any plan, any fault, any moment of cancellation', () => {
     const finished: RunResult[] = [];
     const journal: string[] = [];
     const engine = new BackupEngine({
+      clock: new TestClock(),
       stallMs: slow ? STALL_MS : DEADLOCK_MS,
       journal: {
         opened: async () => void journal.push('opened'),

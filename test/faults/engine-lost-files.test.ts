@@ -5,7 +5,7 @@ import { listBackupSets } from '../../lib/backupset/catalog.ts';
 import type { DestinationDriver } from '../../lib/destinations/driver.ts';
 import { EMPTY_KEY_RING } from '../../lib/keys/keys.ts';
 import { verifySet } from '../../lib/restore/verify.ts';
-import { filesBelow, runEngine, useLocalFolders } from '../support/engine-run.ts';
+import { filesBelow, ONE_COPY, runEngine, useLocalFolders } from '../support/engine-run.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 
 const MIB = 1024 * 1024;
@@ -22,7 +22,8 @@ describe('engine: committed files that are lost before the set is complete', () 
   ] as const) {
     it(`${what}: there is no set, and nothing of it is left`, async () => {
       const { root, driver } = await folder();
-      const { result } = await runEngine(source(), [{ to: losing(root, driver, lose), name: 'only' }]);
+      const only = { to: losing(root, driver, lose), name: 'only' };
+      const { result } = await runEngine(source(), [only], ONE_COPY);
       assert.equal(result.state, 'failed');
       const [destination] = result.destinations;
       assert.equal(destination?.error?.code, 'incomplete');

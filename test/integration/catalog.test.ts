@@ -24,7 +24,7 @@ describe('catalogue of sets', () => {
       engine,
       [new ScriptedSource({ name: 'one', bytes: 100_000 })],
       [{ to: a.driver, name: 'a' }],
-      job,
+      { job },
     );
     run.seal();
     const [committed] = await Promise.all(joins);

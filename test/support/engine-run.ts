@@ -1,10 +1,12 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Clock } from '../../lib/backoff.ts';
 import type { DestinationDriver } from '../../lib/destinations/driver.ts';
 import { createLocalDestination } from '../../lib/destinations/local/local.ts';
-import { BackupEngine, type EngineOptions } from '../../lib/engine/backup-engine.ts';
+import { BackupEngine, type EngineOptions, type OpenRunOptions } from '../../lib/engine/backup-engine.ts';
 import type { PlanningRun } from '../../lib/engine/planning-run.ts';
+import { throwIfAborted } from '../../lib/errors.ts';
 import type { TransformBinding } from '../../lib/plan/bindings.ts';
 import { extendRecipe } from '../../lib/plan/extend.ts';
 import type { Recipe, TransformStep } from '../../lib/plan/recipe.ts';
@@ -26,14 +28,41 @@ export interface EngineRun {
   readonly outcomes: ReadonlyMap<string, PromiseSettledResult<CommittedSet>>;
 }
 
+/** A clock that goes on by itself: who waits for it waits no real time. Remembers how long was waited, in ms. */
+export class TestClock implements Clock {
+  readonly pauses: number[] = [];
+  /** Called for every pause. */
+  onPause: (ms: number) => void | Promise<void> = () => undefined;
+  #now = 0;
+
+  now(): number {
+    return this.#now;
+  }
+
+  random(): number {
+    return 0.5;
+  }
+
+  async pause(ms: number, signal: AbortSignal): Promise<void> {
+    await this.onPause(ms);
+    await new Promise((resolve) => setImmediate(resolve));
+    throwIfAborted(signal);
+    this.#now += ms;
+    this.pauses.push(ms);
+  }
+}
+
+/** No database is dumped twice, and what dropped out gets one copy from a sibling, at once. */
+export const ONE_COPY = { retries: { destinationAttempts: 2, databaseAttempts: 1 } };
+
 /** Opens a run of these sources over these branches, without nodes; not sealed yet. */
 export function planRun(
   engine: BackupEngine,
   sources: readonly SourceDriver[],
   branches: readonly BranchSpec[],
-  job = 'shop',
+  options: Partial<OpenRunOptions> = {},
 ) {
-  const run = engine.openRun({ job });
+  const run = engine.openRun({ job: 'shop', ...options });
   let base: Recipe | undefined;
   for (const [index, driver] of sources.entries()) {
     const step = { type: 'source', node: `source-${index}`, kind: driver.kind, options: {} } as const;
@@ -63,17 +92,24 @@ function joinBranch(run: PlanningRun, base: Recipe | undefined, branch: BranchSp
   });
 }
 
-/** Runs to the end and gathers everything that came of it. */
+export interface RunOptions extends EngineOptions, Pick<Partial<OpenRunOptions>, 'needs'> {}
+
+/** Runs to the end and gathers everything that came of it. Waits for nothing between attempts. */
 export async function runEngine(
   sources: SourceDriver | readonly SourceDriver[],
   branches: readonly BranchSpec[],
-  options: EngineOptions = {},
+  { needs, ...options }: RunOptions = {},
 ): Promise<EngineRun> {
-  const engine = new BackupEngine({ host: 'test-host', ...options });
+  const engine = new BackupEngine({ host: 'test-host', clock: new TestClock(), ...options });
   const notices: RunNotice[] = [];
   engine.events.on('notice', (notice) => notices.push(notice));
   const finished = new Promise<RunResult>((resolve) => engine.events.once('finished', resolve));
-  const { run, joins } = planRun(engine, Array.isArray(sources) ? sources : [sources], branches);
+  const { run, joins } = planRun(
+    engine,
+    Array.isArray(sources) ? sources : [sources],
+    branches,
+    needs === undefined ? {} : { needs },
+  );
   run.seal();
   const settled = await Promise.allSettled(joins);
   const result = await finished;

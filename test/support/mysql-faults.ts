@@ -9,7 +9,7 @@ import type { DatabaseInfo, Dump, SourceDriver } from '../../lib/sources/driver.
 import { ownTemporaryFolder, sessionsLeft } from '../fixtures/mysql-source-fixture.ts';
 import type { TestMysqlServer } from '../servers/mysql-server.ts';
 import { childProcesses } from './child-processes.ts';
-import { filesBelow, localFolder, runEngine } from './engine-run.ts';
+import { filesBelow, localFolder, ONE_COPY, runEngine } from './engine-run.ts';
 
 /** The real tool under another name, so that a script in its place can call it. */
 const REAL = 'mariadb-dump';
@@ -46,7 +46,10 @@ export class FaultyRuns {
   ): Promise<{ result: RunResult; files: string[] }> {
     const { driver, root, remove } = await localFolder();
     try {
-      const { result } = await runEngine(source, [{ to: driver, name: 'disk' }], options);
+      const { result } = await runEngine(source, [{ to: driver, name: 'disk' }], {
+        ...ONE_COPY,
+        ...options,
+      });
       return { result, files: await filesBelow(root) };
     } finally {
       await remove();

@@ -11,7 +11,7 @@ import type { PostgresServer, postgresSource } from '../../lib/sources/postgres/
 import { createPostgresSource } from '../../lib/sources/postgres/postgres-source.ts';
 import { type PostgresOptions, startPostgres, type TestPostgres } from '../servers/postgres.ts';
 import { childProcesses } from './child-processes.ts';
-import { filesBelow, localFolder, runEngine } from './engine-run.ts';
+import { filesBelow, localFolder, ONE_COPY, runEngine } from './engine-run.ts';
 import { until } from './until.ts';
 
 const REAL_TOOLS = '/usr/lib/postgresql/15/bin';
@@ -95,7 +95,10 @@ export class PostgresFaults {
         { globals: false, ...plan.source },
       );
       const branch = { to, name: 'local', ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }) };
-      const [{ result }] = await Promise.all([runEngine(source, [branch], plan.engine), plan.meanwhile?.()]);
+      const [{ result }] = await Promise.all([
+        runEngine(source, [branch], { ...ONE_COPY, ...plan.engine }),
+        plan.meanwhile?.(),
+      ]);
       assert.deepEqual(this.#newChildren(), [], 'a child process was left behind');
       assert.deepEqual(await readdir(temporary), [], 'a temporary file was left behind');
       const files = await filesBelow(folder.root);

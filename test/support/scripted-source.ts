@@ -21,6 +21,10 @@ export interface Script {
   readonly startHangs?: boolean;
   /** The databases cannot be listed, or the listing hangs. */
   readonly listing?: 'fails' | 'hangs';
+  /** So many dumps fail at first, in this way, with errors that pass; then all is well. */
+  readonly passing?: { readonly how: 'start' | 'break' | 'die' | 'proof'; readonly times: number };
+  /** So many listings fail at first. */
+  readonly listingFailures?: number;
   /** Noticed while listing. */
   readonly warnings?: readonly string[];
 }
@@ -40,6 +44,8 @@ export class ScriptedSource implements SourceDriver {
   onDump: (name: string) => Promise<void> = async () => undefined;
   /** Every signal that it was given. */
   readonly signals: AbortSignal[] = [];
+  /** How often the databases were asked for. */
+  listings = 0;
   readonly #scripts: readonly Script[];
   readonly #contents: ReadonlyMap<string, Buffer>;
 
@@ -59,6 +65,9 @@ export class ScriptedSource implements SourceDriver {
 
   async listDatabases(signal: AbortSignal): Promise<DatabaseInfo[]> {
     this.signals.push(signal);
+    this.listings += 1;
+    if (this.#scripts.some(({ listingFailures = 0 }) => this.listings <= listingFailures))
+      throw new BackupError('unavailable', 'The server is starting', { transient: true });
     if (this.#scripts.some(({ listing }) => listing === 'hangs')) await hang(signal);
     if (this.#scripts.some(({ listing }) => listing === 'fails'))
       throw new BackupError('unavailable', 'The server does not answer');
@@ -71,8 +80,15 @@ export class ScriptedSource implements SourceDriver {
     await this.onDump(script.name);
     if (script.refusesToStart) throw new BackupError('unavailable', `${script.name} refuses to start`);
     if (script.startHangs) await hang(signal);
-    this.dumps.set(script.name, (this.dumps.get(script.name) ?? 0) + 1);
-    const dump = new ScriptedDump(script, this.#contents.get(script.name) ?? Buffer.alloc(0), signal);
+    const dumps = (this.dumps.get(script.name) ?? 0) + 1;
+    this.dumps.set(script.name, dumps);
+    const fault = dumps <= (script.passing?.times ?? 0) ? script.passing?.how : undefined;
+    if (fault === 'start') throw passing(`${script.name} does not start now`);
+    const dump = new ScriptedDump(
+      afflicted(script, fault),
+      this.#contents.get(script.name) ?? Buffer.alloc(0),
+      signal,
+    );
     this.open += 1;
     this.mostOpen = Math.max(this.mostOpen, this.open);
     dump.proof
@@ -125,7 +141,7 @@ class ScriptedDump {
         if (hangsAfter !== undefined && at >= hangsAfter) await hang(this.#signal);
         yield this.#content.subarray(at, Math.min(at + 65_536, end));
       }
-      if (breaksAfter !== undefined) throw new BackupError('incomplete', `${name} broke`);
+      if (breaksAfter !== undefined) throw this.#failure(`${name} broke`);
       this.#finish();
     } finally {
       // Without effect when it is decided already.
@@ -134,13 +150,34 @@ class ScriptedDump {
     }
   }
 
+  #failure(message: string): BackupError {
+    return this.#script.passing === undefined ? new BackupError('incomplete', message) : passing(message);
+  }
+
   #finish(): void {
     const { diesAfter, proofFails, proofHangs, name, bytes } = this.#script;
     if (proofHangs) return;
-    if (diesAfter !== undefined) this.#reject(new BackupError('incomplete', `${name} died`));
-    else if (proofFails) this.#reject(new BackupError('incomplete', `${name} has no end marker`));
+    if (diesAfter !== undefined) this.#reject(this.#failure(`${name} died`));
+    else if (proofFails) this.#reject(this.#failure(`${name} has no end marker`));
     else this.#resolve({ statement: 'all bytes', facts: { bytes }, warnings: [] });
   }
+}
+
+/** The script of a dump that fails in such a way. */
+function afflicted(script: Script, fault: 'break' | 'die' | 'proof' | undefined): Script {
+  const { passing: _, ...healthy } = script;
+  if (fault === undefined) return healthy;
+  const half = Math.floor(script.bytes / 2);
+  return {
+    ...script,
+    ...(fault === 'break' ? { breaksAfter: half } : {}),
+    ...(fault === 'die' ? { diesAfter: half } : {}),
+    ...(fault === 'proof' ? { proofFails: true } : {}),
+  };
+}
+
+function passing(message: string): BackupError {
+  return new BackupError('unavailable', message, { transient: true });
 }
 
 function hang(signal: AbortSignal): Promise<never> {
