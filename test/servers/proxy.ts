@@ -69,6 +69,11 @@ export class TestProxy {
     this.#trap = { bytes, action, from };
   }
 
+  /** Forgets what `after` was told. */
+  disarm(): void {
+    this.#trap = undefined;
+  }
+
   /** True while what `after` was told has not happened. */
   get isArmed(): boolean {
     return this.#trap !== undefined;

@@ -3,8 +3,8 @@ import { abortError, BackupError } from '../../errors.ts';
 import type { SshConnection } from '../../ssh/connection.ts';
 import { isStatus, STATUS, Unsupported } from './failures.ts';
 
-/** How long a server may take to write its caches through, in ms. */
-const SYNC_MS = 10 * 60_000;
+/** A server may take so many times as long to write its caches through as for other answers. */
+const SYNC_PATIENCE = 10;
 /** Objects and the folders above them are for the user who made them, as with a local folder. */
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
@@ -236,7 +236,7 @@ export class SftpChannel {
 
   /** Whether an answer has come lately. */
   #look(): void {
-    const limitMs = this.#syncs > 0 ? Math.max(SYNC_MS, this.#timeoutMs) : this.#timeoutMs;
+    const limitMs = this.#timeoutMs * (this.#syncs > 0 ? SYNC_PATIENCE : 1);
     const leftMs = this.#answeredAt + limitMs - performance.now();
     if (leftMs > 0) {
       this.#watch = setTimeout(() => this.#look(), Math.min(leftMs, this.#timeoutMs));

@@ -11,7 +11,9 @@ import { type CommitState, isPublished, publishNew, publishReplacing, unlock } f
 const COMMIT_MS = 30 * 60_000;
 /** How often a commit is tried whose connection breaks. */
 const TRIES = 3;
-const BETWEEN_TRIES_MS = 500;
+const BETWEEN_TRIES_MS = 200;
+/** How long a committed object waits for its second name to be removed, in ms. */
+const TIDY_MS = 5000;
 
 /** A transferred file that waits for its name. */
 export class PendingSftpObject implements PendingObject {
@@ -19,6 +21,7 @@ export class PendingSftpObject implements PendingObject {
   readonly #place: SftpPlace;
   readonly #replace: boolean;
   readonly #state: CommitState = { begun: false, locked: false };
+  #tidied = false;
   #stage: 'pending' | 'committing' | 'committed' | 'aborted' = 'pending';
 
   constructor(place: SftpPlace, bytes: number, replace: boolean) {
@@ -43,6 +46,7 @@ export class PendingSftpObject implements PendingObject {
       }
     }
     this.#stage = 'committed';
+    await this.#tidy();
     markDone(temporary.at(-1) as string);
   }
 
@@ -67,7 +71,7 @@ export class PendingSftpObject implements PendingObject {
 
   /** The answer to what gives the name can get lost: then this is called again, and asks what the server did. */
   async #publish(channel: SftpChannel): Promise<void> {
-    const { storage, path, names, temporary } = this.#place;
+    const { storage, path, names } = this.#place;
     const state = this.#state;
     try {
       if (!(await this.#wasPublished(channel))) {
@@ -79,8 +83,22 @@ export class PendingSftpObject implements PendingObject {
     } catch (error) {
       throw await whyNotWritten(channel, error, `commit ${path} on ${storage.location}`);
     }
-    // Left over, it would be a hidden second name, which the next sweep removes.
-    await channel.unlink(pathOf(channel, temporary)).catch(() => undefined);
+    await this.#removeTemporary(channel).catch(() => undefined);
+  }
+
+  async #removeTemporary(channel: SftpChannel): Promise<void> {
+    await undefinedIfMissing(channel.unlink(pathOf(channel, this.#place.temporary)));
+    this.#tidied = true;
+  }
+
+  /** A hard link leaves the hidden name beside the new one. What stays of it is removed by the next sweep. */
+  async #tidy(): Promise<void> {
+    if (this.#tidied) return;
+    const { storage, path } = this.#place;
+    const signal = AbortSignal.timeout(TIDY_MS);
+    await storage
+      .use(`tidy up after ${path}`, signal, (channel) => this.#removeTemporary(channel))
+      .catch(() => undefined);
   }
 
   async #wasPublished(channel: SftpChannel): Promise<boolean> {
