@@ -227,7 +227,8 @@ async function connectOnce(attempt: Attempt, signal: AbortSignal): Promise<SshCo
   throwIfAborted(signal);
   const { host, port, user } = options;
   const client = new ssh.Client();
-  const socket = connect({ host, port, noDelay: true });
+  // The keep-alive of TCP notices a host that is gone also where that of SSH is off.
+  const socket = connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS });
   const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
   const stop = () => reject(abortError(signal));
   signal.addEventListener('abort', stop, { once: true });
