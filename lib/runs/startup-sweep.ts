@@ -39,6 +39,8 @@ export class StartupSweep {
   #added: (() => DestinationBinding)[] = [];
   /** Storages and folders that were taken up already. */
   readonly #known = new Set<string>();
+  /** What was told to be looked at by a person: once is enough. */
+  readonly #doubted = new Set<string>();
   readonly #timers = new Set<NodeJS.Timeout>();
   #work: Promise<void> = Promise.resolve();
 
@@ -116,7 +118,9 @@ export class StartupSweep {
     const removed = describeRemoved(report);
     if (removed !== undefined) tell({ level: 'info', message: removed, node });
     for (const { path, why, reason } of report.left) {
-      if (why !== 'doubtful') continue;
+      const where = `${report.storage}\n${path}`;
+      if (why !== 'doubtful' || this.#doubted.has(where)) continue;
+      this.#doubted.add(where);
       tell({ level: 'info', message: `${path} is not swept: ${reason}`, node });
     }
     if (report.error === undefined) return;
