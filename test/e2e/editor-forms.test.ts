@@ -56,6 +56,50 @@ const WRONG: Readonly<Record<string, readonly WrongValue[]>> = {
       right: variable('BACKUPS'),
     },
   ],
+  'dbackup-s3-storage': [
+    {
+      field: 'bucket',
+      value: 'My/Backups',
+      reason: /^Bucket: does not have the right form$/,
+      right: 'backups',
+    },
+    {
+      field: 'endpoint',
+      value: 's3.example.com',
+      reason: /^Endpoint: does not have the right form$/,
+      right: variable('S3_ENDPOINT'),
+      choose: { provider: 'minio' },
+    },
+    {
+      field: 'endpoint',
+      value: 'https://key:secret@s3.example.com',
+      reason: /^Endpoint: does not have the right form$/,
+      right: 'https://s3.example.com:9000',
+    },
+    { field: 'region', value: '', reason: /is missing$/, right: 'fsn1', choose: { provider: 'hetzner' } },
+    { field: 'partMiB', value: '4', reason: /^Part size: must be at least 5$/, right: '64' },
+  ],
+  'dbackup-webdav-storage': [
+    {
+      field: 'folder',
+      value: '../of-bob',
+      reason: /^Folder: does not have the right form$/,
+      right: 'backups',
+    },
+    {
+      field: 'url',
+      value: 'dav.example.com',
+      reason: /^URL: does not have the right form$/,
+      right: 'http://127.0.0.1/dav',
+      choose: { server: 'digest' },
+    },
+    { field: 'token', value: '', reason: /is missing$/, right: 'abc', choose: { server: 'bearer' } },
+  ],
+  'dbackup-ftp-storage': [
+    { field: 'host', value: '', reason: /^Host: is missing$/, right: 'ftp.example.com' },
+    { field: 'port', value: '0', reason: /^Port: must be at least 1$/, right: variable('FTP_PORT') },
+    { field: 'connections', value: '1', reason: /must be at least 2$/, right: '2' },
+  ],
   'dbackup-key': [
     { field: 'keyName', value: '../main', reason: /^Key name: does not have the right form$/, right: 'x' },
     { field: 'masterSecret', value: 'short', reason: /at least 12 characters$/, right: 'long enough now' },
