@@ -2,6 +2,7 @@ import { ftpStorageNode } from './config/ftp-storage.ts';
 import { localStorageNode } from './config/local-storage.ts';
 import { s3StorageNode } from './config/s3-storage.ts';
 import { sftpStorageNode } from './config/sftp-storage.ts';
+import { smbStorageNode } from './config/smb-storage.ts';
 import type { StorageNode } from './config/storage-node.ts';
 import { webdavStorageNode } from './config/webdav-storage.ts';
 import type { AnyNode } from './define-node.ts';
@@ -20,6 +21,7 @@ export const storageNodes: readonly [AnyStorageNode, ...AnyStorageNode[]] = [
   sftpStorageNode,
   webdavStorageNode,
   ftpStorageNode,
+  smbStorageNode,
 ];
 
 /** The destination node of every kind. */

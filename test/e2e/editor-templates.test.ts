@@ -6,6 +6,12 @@ import { ROOT } from '../../build/sources.ts';
 import { nodeSchemas } from '../../nodes/schemas.ts';
 import { compareDatabases, createDatabase } from '../fixtures/sqlite-database.ts';
 import { editorSuite } from '../support/editor/suite.ts';
+import {
+  canStartFileServers,
+  type FileServers,
+  skipWithoutFileServers,
+  startFileServers,
+} from '../support/file-servers.ts';
 import { type StorageServers, startStorageServers } from '../support/storage-servers.ts';
 import {
   startTemplateServers,
@@ -19,6 +25,8 @@ const NAMES = readdirSync(join(ROOT, 'flows'))
   .filter((file) => file.endsWith('.json'))
   .map((file) => file.replace('.json', ''))
   .sort();
+/** Templates of storages whose servers need root. */
+const ON_FILE_SERVERS = /^2[123]-/;
 
 interface TemplateNode {
   readonly id: string;
@@ -33,9 +41,11 @@ describe('The templates of Import ▸ Examples, with their variables set', funct
   this.timeout(240_000);
   let servers: TemplateServers;
   let storages: StorageServers;
+  let files: FileServers | undefined;
   const suite = editorSuite(async (folder) => {
     servers = await startTemplateServers();
     storages = await startStorageServers();
+    if (canStartFileServers()) files = await startFileServers();
     const file = (name: string) => join(folder, name);
     createDatabase(file('app.sqlite'), { megabytes: 1 });
     createDatabase(file('users.sqlite'), { megabytes: 1, seed: 2, journalMode: 'delete' });
@@ -50,12 +60,14 @@ describe('The templates of Import ▸ Examples, with their variables set', funct
         AGE_RECIPIENT: await identityToRecipient(await generateX25519Identity()),
         ...servers.environment,
         ...storages.environment,
+        ...files?.environment,
       },
     };
   });
   after(async () => {
     await servers?.stop();
     await storages?.stop();
+    await files?.stop();
   });
   afterEach(() => assert.deepEqual(suite.editor.problems, []));
 
@@ -66,7 +78,8 @@ describe('The templates of Import ▸ Examples, with their variables set', funct
   });
 
   for (const name of NAMES) {
-    it(`${name} is valid, and does what it is for`, async () => {
+    it(`${name} is valid, and does what it is for`, async function () {
+      if (ON_FILE_SERVERS.test(name)) skipWithoutFileServers(this);
       const { editor, server } = suite;
       const { canvas } = editor;
       const dialog = await editor.importDialog();

@@ -30,6 +30,11 @@ export const STORAGE_VARIABLES: Readonly<Record<string, string>> = {
   FTP_USER: 'backup',
   FTP_PASSWORD: 'x',
   FTP_CA_FILE: '/etc/ssl/certs/ca-certificates.crt',
+  SMB_HOST: 'nas.example.com',
+  SMB_PORT: '445',
+  SMB_SHARE: 'backups',
+  SMB_USER: 'backup',
+  SMB_PASSWORD: 'x',
 };
 
 function variablesOf(prefix: string): Record<string, string> {

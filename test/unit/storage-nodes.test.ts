@@ -3,6 +3,8 @@ import { ftpOptions } from '../../lib/destinations/ftp/options.ts';
 import { localOptions } from '../../lib/destinations/local/options.ts';
 import { s3Options } from '../../lib/destinations/s3/options.ts';
 import { S3_PRESETS } from '../../lib/destinations/s3/providers.ts';
+import { sftpOptions } from '../../lib/destinations/sftp/options.ts';
+import { smbOptions } from '../../lib/destinations/smb/options.ts';
 import { cloudFolderUrl } from '../../lib/destinations/webdav/cloud-folder.ts';
 import { webdavOptions } from '../../lib/destinations/webdav/options.ts';
 import type { AnyNode } from '../../nodes/define-node.ts';
@@ -70,10 +72,13 @@ describe('the storages', () => {
     // Which sign-in it is, the choice of the server says.
     ['dbackup-webdav-storage', webdavOptions, ['auth']],
     ['dbackup-ftp-storage', ftpOptions, []],
+    ['dbackup-sftp-storage', sftpOptions, []],
+    ['dbackup-smb-storage', smbOptions, []],
   ] as const) {
     it(`let people set everything that the driver of ${type} takes`, () => {
       const names = new Set(fieldsOf(type).map(({ name }) => name));
-      const missing = Object.keys(options.shape).filter((name) => !names.has(name));
+      const taken = 'shape' in options ? [options] : options.options;
+      const missing = taken.flatMap(({ shape }) => Object.keys(shape)).filter((name) => !names.has(name));
       assert.deepEqual(missing, others);
     });
   }
@@ -90,6 +95,10 @@ describe('the storages', () => {
       'dbackup-webdav-storage.password',
       'dbackup-webdav-storage.token',
       'dbackup-ftp-storage.password',
+      'dbackup-sftp-storage.privateKey',
+      'dbackup-sftp-storage.passphrase',
+      'dbackup-sftp-storage.password',
+      'dbackup-smb-storage.password',
     ]) {
       assert.ok(secrets.includes(secret), secret);
     }

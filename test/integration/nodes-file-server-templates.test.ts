@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { SetSummary } from '../../nodes/set-summary.ts';
+import { idOf, type NodesRuntime, payloadOf, startNodes, template } from '../support/backup-nodes.ts';
+import { type FileServers, skipWithoutFileServers, startFileServers } from '../support/file-servers.ts';
+import { TemplateEnvironment } from '../support/template-environment.ts';
+
+describe('flow templates of storages on file servers in Node-RED', function () {
+  this.timeout(120_000);
+  let servers: FileServers;
+  let environment: TemplateEnvironment;
+  let nodes: NodesRuntime | undefined;
+
+  before(async function () {
+    skipWithoutFileServers(this);
+    servers = await startFileServers();
+  });
+
+  after(() => servers?.stop());
+
+  beforeEach(() => {
+    environment = new TemplateEnvironment();
+    Object.assign(process.env, servers.environment);
+  });
+
+  afterEach(async () => {
+    await nodes?.stop();
+    nodes = undefined;
+    environment?.remove();
+  });
+
+  /** Starts a template, presses its button, and gives what its recorder got. */
+  async function run<Payload>(name: string, recorder: string, results: number): Promise<Payload[]> {
+    const flows = template(name);
+    nodes = await startNodes(flows);
+    nodes.runtime.fire(idOf(flows, 'inject'));
+    const messages = await nodes.records(recorder, results);
+    await nodes.runtime.tracker.idle();
+    assert.deepEqual(nodes.recorded('Errors'), []);
+    assert.ok(!JSON.stringify(messages).includes(servers.samba.settings.password));
+    return messages.map((message) => payloadOf<Payload>(message));
+  }
+
+  it('21: to an SSH server, where the set is read back and verified', async () => {
+    const [report] = await run<{ set: string; ok: boolean; files: unknown[] }>('21-sftp', 'Report', 1);
+    assert.equal(report?.ok, true);
+    assert.equal(report?.files.length, 1);
+    const files = readdirSync(join(servers.ssh.folder, 'template', report?.set ?? ''));
+    assert.ok(files.includes('manifest.json'), files.join());
+    assert.ok(
+      files.some((file) => file.endsWith('.zst.dbk')),
+      files.join(),
+    );
+  });
+
+  it('22: to a folder and to a Windows share at the same time', async () => {
+    const summaries = await run<SetSummary>('22-smb', 'Result', 2);
+    const storages = summaries.map(({ storage }) => storage).sort();
+    assert.deepEqual(storages, [
+      `file://${environment.first}`,
+      `smb://127.0.0.1:${servers.samba.port}/${servers.samba.settings.share}/dbackup`,
+    ]);
+    const set = summaries[0]?.set ?? '';
+    const local = readdirSync(join(environment.first, set)).sort();
+    assert.ok(local.includes('manifest.json'));
+    assert.deepEqual(readdirSync(join(servers.samba.share, 'dbackup', set)).sort(), local);
+  });
+});

@@ -1,0 +1,64 @@
+import { TestSamba } from '../servers/samba.ts';
+import { startSshd, type TestSshd } from '../servers/sshd.ts';
+import { skipBecause } from './skip.ts';
+
+/** The servers that the nodes of SFTP, SMB and rsync storages are tried with. */
+export interface FileServers {
+  /** Takes keys and passwords. */
+  readonly ssh: TestSshd;
+  readonly samba: TestSamba;
+  /** The variables that the flow templates of these storages ask for. */
+  readonly environment: Readonly<Record<string, string>>;
+  stop(): Promise<void>;
+}
+
+/** Both change their user. */
+export function canStartFileServers(): boolean {
+  return process.getuid?.() === 0;
+}
+
+/** Skips what needs these servers where this user may not start them. */
+export function skipWithoutFileServers(context: Mocha.Context): void {
+  if (!canStartFileServers()) skipBecause(context, 'smbd and sshd need root');
+}
+
+/** Starts an sshd and a Samba at once. */
+export async function startFileServers(): Promise<FileServers> {
+  const started: { stop(): Promise<void> }[] = [];
+  const stop = async () => void (await Promise.all(started.map((server) => server.stop())));
+  const keep = async <T extends { stop(): Promise<void> }>(starting: Promise<T>): Promise<T> => {
+    const server = await starting;
+    started.push(server);
+    return server;
+  };
+  const starting = [keep(startSshd({ passwords: 'password' })), keep(TestSamba.start())] as const;
+  try {
+    const [ssh, samba] = await Promise.all(starting);
+    return { ssh, samba, environment: { ...sftpVariables(ssh), ...smbVariables(samba) }, stop };
+  } catch (error) {
+    await Promise.allSettled(starting);
+    await stop();
+    throw error;
+  }
+}
+
+function sftpVariables({ host, port, user, key, hostKeys, root }: TestSshd): Record<string, string> {
+  return {
+    SFTP_HOST: host,
+    SFTP_PORT: String(port),
+    SFTP_USER: user,
+    SFTP_KEY_FILE: key.file,
+    SFTP_HOST_KEY: hostKeys.ed25519,
+    SFTP_FOLDER: `${root}/template`,
+  };
+}
+
+function smbVariables({ host, port, settings }: TestSamba): Record<string, string> {
+  return {
+    SMB_HOST: host,
+    SMB_PORT: String(port),
+    SMB_SHARE: settings.share,
+    SMB_USER: settings.user,
+    SMB_PASSWORD: settings.password,
+  };
+}
