@@ -61,12 +61,19 @@ export interface WriteOptions {
   readonly expectedBytes?: number;
   /** Allow replacing an existing object; without it an existing path is `already-exists`. */
   readonly replace?: boolean;
+  /**
+   * Called again and again while the storage moves bytes that were taken before, as rsync does when it has the whole
+   * stream: who waits need not take it for a storage that hangs.
+   */
+  readonly onActivity?: (() => void) | undefined;
 }
 
 export interface ReadOptions {
   readonly signal: AbortSignal;
   /** Bytes `start` (inclusive) to `end` (exclusive; to the end when absent). */
   readonly range?: { readonly start: number; readonly end?: number };
+  /** Called again and again while the storage fetches bytes before it gives the first of them. */
+  readonly onActivity?: (() => void) | undefined;
 }
 
 /** A transferred object that is not visible yet. Exactly one of the two is called. */

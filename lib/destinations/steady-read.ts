@@ -1,7 +1,7 @@
 import { orAbort } from '../abort.ts';
 import { abortable } from '../bytes/abortable.ts';
 import type { ByteStream } from '../bytes/stream.ts';
-import type { DestinationDriver } from './driver.ts';
+import type { DestinationDriver, ReadOptions } from './driver.ts';
 import { StorageTurn } from './storage-turn.ts';
 
 /** How long a storage may give no bytes before a reading of it has failed, in ms. */
@@ -22,11 +22,18 @@ export async function* readSteadily(
     stallMs,
     signal,
   });
+  let isItsTurn = true;
+  const onActivity = () => {
+    if (isItsTurn) turn.begin();
+  };
   try {
     turn.begin();
-    for await (const chunk of abortable(await open(driver, path, turn.signal), turn.signal)) {
+    const bytes = await open(driver, path, { signal: turn.signal, onActivity });
+    for await (const chunk of abortable(bytes, turn.signal)) {
+      isItsTurn = false;
       turn.over();
       yield chunk;
+      isItsTurn = true;
       turn.begin();
     }
   } finally {
@@ -34,10 +41,10 @@ export async function* readSteadily(
   }
 }
 
-async function open(driver: DestinationDriver, path: string, signal: AbortSignal): Promise<ByteStream> {
-  const opening = driver.read(path, { signal });
+async function open(driver: DestinationDriver, path: string, reading: ReadOptions): Promise<ByteStream> {
+  const opening = driver.read(path, reading);
   try {
-    return await orAbort(opening, signal);
+    return await orAbort(opening, reading.signal);
   } catch (error) {
     // A stream that opens after all is ended: it may hold a file or a socket.
     opening.then((late) => late[Symbol.asyncIterator]().return?.()).catch(() => undefined);

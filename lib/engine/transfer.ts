@@ -1,7 +1,7 @@
 import { orAbort, settled } from '../abort.ts';
 import type { ByteStream } from '../bytes/stream.ts';
 import { type RateLimit, throttle } from '../bytes/throttle.ts';
-import type { PendingObject } from '../destinations/driver.ts';
+import type { PendingObject, WriteOptions } from '../destinations/driver.ts';
 import { StorageTurn } from '../destinations/storage-turn.ts';
 import { BackupError } from '../errors.ts';
 import type { DestinationBinding } from '../plan/bindings.ts';
@@ -38,7 +38,11 @@ export async function transfer(request: TransferRequest): Promise<PendingObject>
   const { binding, signal, stallMs } = request;
   const turn = new StorageTurn({ complaint: `${binding.label} took no data`, stallMs, signal });
   const handed = new HandedBytes(limited(request), turn, request.onBytes);
-  const writing = write(request, handed, turn.signal);
+  // A storage that stages what it is given sends it on after the end: that may take hours, but never stands still.
+  const onActivity = () => {
+    if (handed.ended) turn.begin(FLUSH_PATIENCE);
+  };
+  const writing = write(request, handed, { signal: turn.signal, onActivity });
   try {
     const pending = await orAbort(writing, turn.signal);
     if (handed.ended && pending.bytes === handed.bytes) return pending;
@@ -67,10 +71,10 @@ function limited({ rate, input, signal }: TransferRequest): ByteStream {
 async function write(
   { binding, path, expectedBytes, replace }: TransferRequest,
   input: ByteStream,
-  signal: AbortSignal,
+  waiting: Pick<WriteOptions, 'signal' | 'onActivity'>,
 ): Promise<PendingObject> {
   return binding.driver.write(path, input, {
-    signal,
+    ...waiting,
     ...(expectedBytes === undefined ? {} : { expectedBytes }),
     ...(replace === true ? { replace } : {}),
   });
