@@ -6,6 +6,8 @@ import type { SftpStorage } from './storage.ts';
 
 /** A file system with less than that, in bytes, is full. */
 const LITTLE_BYTES = 1024 * 1024;
+/** How often a folder that others make and remove is looked at before a refusal counts. */
+const LOOKS = 5;
 
 /** The absolute path of names below the storage's folder. */
 export function pathOf(channel: SftpChannel, names: readonly string[]): string {
@@ -129,24 +131,24 @@ async function makeRoot(channel: SftpChannel, signal: AbortSignal): Promise<void
 }
 
 async function makeFolder(channel: SftpChannel, names: readonly string[]): Promise<void> {
-  const path = pathOf(channel, names);
-  const refusal = await refusalOf(channel.mkdir(path));
-  if (refusal === undefined) return;
-  const found = await look(channel, names);
-  if (found?.isDirectory()) return;
-  if (found?.isSymbolicLink()) throw linkRefused(names.join('/'));
-  if (found !== undefined) {
-    throw new BackupError(
-      'invalid-config',
-      `${names.join('/')} is a file on the server, but a folder is needed there`,
-    );
+  for (let tries = 1; ; tries += 1) {
+    const refusal = await refusalOf(channel.mkdir(pathOf(channel, names)));
+    if (refusal === undefined) return;
+    const found = await look(channel, names);
+    if (found?.isDirectory()) return;
+    if (found?.isSymbolicLink()) throw linkRefused(names.join('/'));
+    if (found !== undefined) throw isFile(names);
+    if (isMissing(refusal) && names.length > 1) throw new FolderGone(names.join('/'));
+    // It was there, so that it could not be made, and is not any more: or it cannot be made at all.
+    if (!isStatus(refusal, STATUS.FAILURE) || tries === LOOKS) throw refusal;
   }
-  // What is there at one moment and gone at the next was removed by somebody else.
-  if (isMissing(refusal) || isStatus(refusal, STATUS.FAILURE)) {
-    if (names.length === 1 || (await look(channel, names.slice(0, -1))) === undefined)
-      throw new FolderGone(path);
-  }
-  throw refusal;
+}
+
+function isFile(names: readonly string[]): BackupError {
+  return new BackupError(
+    'invalid-config',
+    `${names.join('/')} is a file on the server, but a folder is needed there`,
+  );
 }
 
 /** The server's refusal; undefined when it did what was asked. @throws what broke */

@@ -30,7 +30,7 @@ interface Line {
   /** Those that use it, or are about to. */
   users: number;
   /** Channels that are being opened. */
-  opening: number;
+  readonly opening: Set<Promise<Lane>>;
   /** How many the server allows. */
   limit: number;
   idleSince: number;
@@ -145,7 +145,7 @@ export class SftpPool {
       connection,
       lanes: [],
       users: 0,
-      opening: 0,
+      opening: new Set(),
       limit: MOST_CHANNELS,
       idleSince: performance.now(),
       closes: undefined,
@@ -158,40 +158,43 @@ export class SftpPool {
 
   async #lane(line: Line, signal: AbortSignal): Promise<Lane> {
     const quietest = quietestOf(line);
-    const mayOpen = line.lanes.length + line.opening < line.limit;
+    const mayOpen = line.lanes.length + line.opening.size < line.limit;
     if (quietest !== undefined && (quietest.users === 0 || !mayOpen)) return quietest;
+    if (!mayOpen) return await orAbort(Promise.race(line.opening), signal);
     try {
       return await orAbort(this.#openLane(line), signal);
     } catch (error) {
       if (!isTooManySessions(error)) throw error;
-      // The server allows fewer: they are shared.
-      line.limit = Math.max(1, line.lanes.length);
+      // The server allows fewer: they are shared, once they are open.
+      line.limit = Math.max(1, line.lanes.length + line.opening.size);
       const shared = quietestOf(line);
-      if (shared === undefined) throw error;
-      return shared;
+      if (shared !== undefined) return shared;
+      if (line.opening.size === 0) throw error;
+      return await orAbort(Promise.race(line.opening), signal);
     }
   }
 
-  async #openLane(line: Line): Promise<Lane> {
+  #openLane(line: Line): Promise<Lane> {
+    const opening = this.#openChannel(line)
+      .then((channel) => {
+        const lane = { channel, users: 0 };
+        line.lanes.push(lane);
+        return lane;
+      })
+      .finally(() => line.opening.delete(opening));
+    line.opening.add(opening);
+    return opening;
+  }
+
+  async #openChannel(line: Line): Promise<SftpChannel> {
     const timeoutMs = this.#options.timeout * 1000;
-    line.opening += 1;
-    try {
-      const opening = SftpChannel.open(line.connection, this.#options.root, timeoutMs);
-      const channel = await orTimeout(opening, timeoutMs, () => {
-        // A session that opens after all is not waited for: its connection is replaced.
-        this.#drop(line);
-        return new BackupError(
-          'stalled',
-          `${line.connection.name} opened no SFTP session within ${timeoutMs / 1000} s`,
-          { transient: true },
-        );
-      });
-      const lane = { channel, users: 0 };
-      line.lanes.push(lane);
-      return lane;
-    } finally {
-      line.opening -= 1;
-    }
+    const opening = SftpChannel.open(line.connection, this.#options.root, timeoutMs);
+    return await orTimeout(opening, timeoutMs, () => {
+      // One that opens after all is not waited for: its connection is replaced.
+      this.#drop(line);
+      const text = `${line.connection.name} opened no SFTP session within ${timeoutMs / 1000} s`;
+      return new BackupError('stalled', text, { transient: true });
+    });
   }
 
   #enter(line: Line): void {
