@@ -137,7 +137,9 @@ async function prepare(folder: string, { config = [], folder: other }: SambaSett
     await chown(share, account.uid, account.gid);
   }
   const port = await freePort();
-  for (const name of STATE_FOLDERS) await mkdir(join(folder, name), { mode: 0o700 });
+  // Its processes see by the files in `lock` which others live, also while they act as the user.
+  for (const name of STATE_FOLDERS)
+    await mkdir(join(folder, name), { mode: name === 'private' ? 0o700 : 0o755 });
   await writeFile(
     configurationOf(folder),
     [...globalLines(folder, port), ...config, ...shares(share), ''].join('\n'),

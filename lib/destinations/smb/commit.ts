@@ -1,4 +1,3 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { BackupError, toBackupError } from '../../errors.ts';
 import { commitFolder } from '../commit-folder.ts';
 import type { PendingObject } from '../driver.ts';
@@ -10,10 +9,6 @@ import type { SmbSession } from './session.ts';
 
 /** How long a commit may take in all, in ms: the engine gives up earlier. */
 const COMMIT_MS = 30 * 60_000;
-/** How often something that is in the way for a moment is tried again, and how long that moment is, in ms. */
-const ATTEMPTS = 5;
-const PAUSE_MS = 100;
-
 /** A transferred file that waits for its name. */
 export class PendingSmbObject implements PendingObject {
   readonly bytes: number;
@@ -69,19 +64,14 @@ export class PendingSmbObject implements PendingObject {
   async #lock(session: SmbSession, signal: AbortSignal): Promise<void> {
     const { path, names } = this.#place;
     const lock = commitFolder(names);
-    for (let attempt = 1; ; attempt += 1) {
-      this.#locked = true;
-      try {
-        await session.order(`mkdir ${quoted(session, lock)}`, signal);
-        return;
-      } catch (error) {
-        if (!isRefusal(error)) throw error;
-        this.#locked = false;
-        if (isRefusal(error, 'OBJECT_NAME_COLLISION')) throw lockHeld(path, lock);
-        // The one before us is just removing it.
-        if (attempt === ATTEMPTS || !isRefusal(error, 'DELETE_PENDING', 'SHARING_VIOLATION')) throw error;
-        await wait(PAUSE_MS, undefined, { signal });
-      }
+    this.#locked = true;
+    try {
+      // The one before us may be just removing it.
+      await session.order(`mkdir ${quoted(session, lock)}`, signal);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      this.#locked = false;
+      throw isRefusal(error, 'OBJECT_NAME_COLLISION') ? lockHeld(path, lock) : error;
     }
   }
 
@@ -89,7 +79,8 @@ export class PendingSmbObject implements PendingObject {
   async #unlock(session: SmbSession, signal: AbortSignal): Promise<void> {
     if (!session.usable) return;
     try {
-      await session.order(`rmdir ${quoted(session, commitFolder(this.#place.names))}`, signal);
+      const lock = quoted(session, commitFolder(this.#place.names));
+      await session.order(`rmdir ${lock}`, signal);
       this.#locked = false;
     } catch {
       this.#locked = true;
@@ -99,18 +90,10 @@ export class PendingSmbObject implements PendingObject {
   async #rename(session: SmbSession, signal: AbortSignal): Promise<void> {
     const { path, names, temporary } = this.#place;
     const words = `${quoted(session, temporary)} ${quoted(session, names)}`;
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        await session.order(`rename ${words}${this.#replace ? ' -f' : ''}`, signal);
-        return;
-      } catch (error) {
-        if (isRefusal(error, 'OBJECT_NAME_COLLISION')) throw alreadyExists(path);
-        // Windows does not replace what somebody reads at this moment.
-        const isBusy =
-          isRefusal(error, 'SHARING_VIOLATION') || (this.#replace && isRefusal(error, 'ACCESS_DENIED'));
-        if (!isBusy || attempt === ATTEMPTS) throw error;
-        await wait(PAUSE_MS * attempt, undefined, { signal });
-      }
+    try {
+      await session.order(`rename ${words}${this.#replace ? ' -f' : ''}`, signal);
+    } catch (error) {
+      throw isRefusal(error, 'OBJECT_NAME_COLLISION') ? alreadyExists(path) : error;
     }
   }
 

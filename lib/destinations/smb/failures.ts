@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { BackupError, type ErrorCode } from '../../errors.ts';
 
 interface Meaning {
@@ -77,7 +78,7 @@ const BY_STATUS: Readonly<Record<string, Meaning>> = {
   NETWORK_UNREACHABLE: { ...LATER, advice: 'check host and network' },
 };
 
-/** Failures that may pass, of a server that still answers. */
+/** What passes soon, mostly when somebody else has closed the file. */
 const PASSING: readonly string[] = [
   'SHARING_VIOLATION',
   'DELETE_PENDING',
@@ -180,6 +181,25 @@ export function smbFailure(thrown: unknown, doing: string): BackupError {
   const meaning = error instanceof SmbRefusal ? BY_STATUS[error.status] : undefined;
   // What is not known is mostly a connection that broke.
   return failure(meaning ?? LATER, error.message, doing, error);
+}
+
+/** How long what passes is waited for, in ms: each time somewhat longer. */
+const PAUSES_MS = [10, 20, 40, 80, 160, 320, 640, 1280];
+
+/**
+ * Does it again while somebody else has the file or folder open for a moment, as virus scanners do, or removes it.
+ * @throws what the last try threw
+ */
+export async function oncePassed<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  for (const pause of PAUSES_MS) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isRefusal(error, 'SHARING_VIOLATION', 'DELETE_PENDING')) throw error;
+    }
+    await wait(pause, undefined, { signal });
+  }
+  return await work();
 }
 
 /** True when the server said that there is no such file or folder. */

@@ -128,7 +128,8 @@ export async function pruneFolders(
 ): Promise<void> {
   for (let depth = names.length; depth > 0; depth -= 1) {
     try {
-      await session.order(`rmdir ${quoted(session, names.slice(0, depth))}`, signal);
+      const folder = quoted(session, names.slice(0, depth));
+      await session.order(`rmdir ${folder}`, signal);
     } catch (error) {
       if (isRefusal(error)) return;
       throw error;

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../../errors.ts';
 import type { ObjectInfo, ReadOptions } from '../driver.ts';
@@ -8,7 +9,9 @@ import { shareNames } from './names.ts';
 import type { SmbStorage } from './storage.ts';
 
 /** How often in a row a reading that broke is taken up again without having got further. */
-const ATTEMPTS = 3;
+const ATTEMPTS = 5;
+/** How long it is waited then, in ms, times the failures so far: a file that is just replaced is there again soon. */
+const PAUSE_MS = 50;
 
 /** See the port's `read`. */
 export async function readObject(
@@ -43,16 +46,19 @@ function checkedRange(path: string, bytes: number, range: ReadOptions['range']):
  */
 async function* bytesOf(
   storage: SmbStorage,
-  object: ObjectInfo,
+  found: ObjectInfo,
   { start, end }: Span,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
+  const isWhole = start === 0 && end === found.bytes;
+  let object = found;
   let position = start;
   let failures = 0;
-  while (position < end) {
+  while (position < (isWhole ? object.bytes : end)) {
     try {
-      if (failures > 0) await requireSame(storage, object, signal);
-      for await (const chunk of piece(storage, object, { start: position, end }, signal)) {
+      if (failures > 0) object = await lookAgain(storage, object, isWhole && position === 0, signal);
+      const span = { start: position, end: isWhole ? object.bytes : end };
+      for await (const chunk of piece(storage, object, span, signal)) {
         position += chunk.length;
         failures = 0;
         yield chunk;
@@ -61,6 +67,7 @@ async function* bytesOf(
       throwIfAborted(signal);
       failures += 1;
       if (!toBackupError(error).transient || failures === ATTEMPTS) throw error;
+      await wait(PAUSE_MS * failures, undefined, { signal }).catch(() => throwIfAborted(signal));
     }
   }
 }
@@ -100,8 +107,15 @@ async function* piece(
   }
 }
 
-async function requireSame(storage: SmbStorage, object: ObjectInfo, signal: AbortSignal): Promise<void> {
+/** Nothing of an object may be added to what was given of another one. */
+async function lookAgain(
+  storage: SmbStorage,
+  object: ObjectInfo,
+  mayDiffer: boolean,
+  signal: AbortSignal,
+): Promise<ObjectInfo> {
   const now = await statObject(storage, object.path, signal);
-  if (now?.bytes === object.bytes && now.modified.getTime() === object.modified.getTime()) return;
+  if (now !== undefined && mayDiffer) return now;
+  if (now?.bytes === object.bytes && now.modified.getTime() === object.modified.getTime()) return now;
   throw new BackupError('incomplete', `${object.path} was changed in the share while it was read`);
 }

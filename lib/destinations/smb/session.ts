@@ -2,15 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { orAbort, orTimeout } from '../../abort.ts';
 import { BackupError, throwIfAborted } from '../../errors.ts';
 import { type Client, startClient } from './client.ts';
-import { loginFailure, refusalIn, SmbRefusal } from './failures.ts';
+import { loginFailure, oncePassed, refusalIn, SmbRefusal } from './failures.ts';
 import { type SmbOptions, smbLocation } from './options.ts';
 
 /**
- * When smbclient is asked whether it is done, in ms after the command, and then again and again. It reads ahead
- * of the line that it works on, but wakes only for what it has not read yet: a question that it has read along
- * with the command is answered when something follows it.
+ * When smbclient is nudged, in ms after a command, and then again and again. It reads ahead of the line that it
+ * works on, but wakes only for what it has not read yet: a line that it has read along with the one before waits
+ * until something follows it.
  */
-const QUESTIONS_MS = [1, 4, 15, 80];
+const NUDGES_MS = [1, 4, 15, 80];
 
 /**
  * A run of smbclient that works off one command after the other. It is never given the content of a file on its
@@ -73,14 +73,16 @@ export class SmbSession {
   }
 
   /**
-   * Gives a command, and waits until it is done.
+   * Gives a command, and waits until it is done; again while something that passes soon is in its way.
    * @returns what smbclient said
    * @throws SmbRefusal when it did not succeed
    * @throws BackupError `stalled`, `aborted`; the session is closed then
    */
   async command(text: string, signal: AbortSignal): Promise<readonly string[]> {
-    this.#tell(text, signal);
-    return await this.#success(signal);
+    return await oncePassed(signal, async () => {
+      this.#tell(text, signal);
+      return await this.#success(signal);
+    });
   }
 
   /** The same where success says nothing: whatever is said is a refusal. */
@@ -106,16 +108,19 @@ export class SmbSession {
     const { stdout } = this.#client.tool;
     let received = 0;
     let whole = false;
+    let nudging: { stop(): void } | undefined;
     this.#downloading = true;
     const refuseMore = () => {
       if (received === bytes && stdout.readableLength > 0) throw changed(path);
     };
     try {
       this.#tell(`get ${path} -`, signal);
+      nudging = this.#nudge('\n');
       let said: readonly string[] | undefined;
       while (said === undefined || received < bytes) {
         throwIfAborted(signal);
         const chunk = stdout.read() as Buffer | null;
+        if (chunk !== null || this.#news.lines.length > 0) nudging.stop();
         if (chunk !== null) {
           received += chunk.length;
           if (received > bytes) throw changed(path);
@@ -134,6 +139,7 @@ export class SmbSession {
       }
       whole = true;
     } finally {
+      nudging?.stop();
       turn.over();
       this.#downloading = false;
       if (!whole) this.close();
@@ -171,17 +177,11 @@ export class SmbSession {
    * @returns what it said until then; undefined when it has ended
    */
   async #outcome(signal: AbortSignal, watch: () => void = () => undefined): Promise<string[] | undefined> {
-    const { stdin } = this.#client.tool;
     const { lines } = this.#news;
     const question = `done-${randomBytes(8).toString('hex')}`;
     const answer = `${question}: command not found`;
-    let asked = 0;
-    const ask = () => {
-      stdin.write(asked === 0 ? `${question}\n` : '\n');
-      asked += 1;
-      timer = setTimeout(ask, QUESTIONS_MS[asked] ?? QUESTIONS_MS.at(-1));
-    };
-    let timer = setTimeout(ask, QUESTIONS_MS[0]);
+    // Not with the command: then it is mostly read by itself, and answered without a nudge.
+    const nudging = this.#nudge(`${question}\n`);
     try {
       while (lines.at(-1) !== answer) {
         if (this.#closed) return undefined;
@@ -194,8 +194,21 @@ export class SmbSession {
       this.close();
       throw error;
     } finally {
-      clearTimeout(timer);
+      nudging.stop();
     }
+  }
+
+  /** Writes this soon, and then empty lines. */
+  #nudge(first: string): { stop(): void } {
+    const { stdin } = this.#client.tool;
+    let count = 0;
+    const write = () => {
+      stdin.write(count === 0 ? first : '\n');
+      count += 1;
+      timer = setTimeout(write, NUDGES_MS[count] ?? NUDGES_MS.at(-1));
+    };
+    let timer = setTimeout(write, NUDGES_MS[0]);
+    return { stop: () => clearTimeout(timer) };
   }
 
   async #lastWords(): Promise<readonly string[]> {

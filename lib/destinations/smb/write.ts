@@ -115,14 +115,14 @@ async function open(place: SmbPlace, signal: AbortSignal): Promise<Upload> {
       return await Upload.open(place, signal);
     } catch (error) {
       throwIfAborted(signal);
-      if (folderGone(error) && attempt < ATTEMPTS) continue;
+      if (mayPass(error) && attempt < ATTEMPTS) continue;
       throw storage.failure(error, doing);
     }
   }
 }
 
-/** A folder that was there a moment ago: somebody else pruned it. */
-function folderGone(error: unknown): boolean {
+/** Somebody else pruned the folder that was there a moment ago, or is about to. */
+function mayPass(error: unknown): boolean {
   const reason = error instanceof BackupError ? error.cause : error;
-  return saysMissing(reason) || isRefusal(reason, 'DELETE_PENDING');
+  return saysMissing(reason) || isRefusal(reason, 'SHARING_VIOLATION', 'DELETE_PENDING');
 }
