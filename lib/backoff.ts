@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { throwIfAborted } from './errors.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { abortError, throwIfAborted } from './errors.ts';
 
 /** How the pauses between attempts grow, in ms. */
 export interface Backoff {
@@ -24,23 +24,17 @@ export function pauseBefore(
 }
 
 /** @throws BackupError the signal's reason, when it aborts meanwhile */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => undefined);
-  throwIfAborted(signal);
+export function pause(ms: number, signal: AbortSignal, clock: Clock = systemClock): Promise<void> {
+  return new Promise((resolve, reject) => {
+    throwIfAborted(signal);
+    const timer = clock.setTimer(() => {
+      signal.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    const stop = () => {
+      timer.cancel();
+      reject(abortError(signal));
+    };
+    signal.addEventListener('abort', stop, { once: true });
+  });
 }
-
-/** Time, as those who wait between attempts see it. A test may bring its own, which takes none. */
-export interface Clock {
-  /** In ms, from any beginning; never goes back. */
-  now(): number;
-  /** At least 0, less than 1. */
-  random(): number;
-  /** @throws BackupError the signal's reason, when it aborts meanwhile */
-  pause(ms: number, signal: AbortSignal): Promise<void>;
-}
-
-export const SYSTEM_CLOCK: Clock = {
-  now: () => performance.now(),
-  random: () => Math.random(),
-  pause,
-};

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { DEFAULT_LIMITS, type RetryLimits } from '../lib/engine/retries.ts';
 import { BackupError } from '../lib/errors.ts';
 
 const HOUR_MS = 3_600_000;
@@ -13,6 +14,12 @@ export const packageSettings = z.strictObject({
   dataDir: z.string().min(1).optional(),
   /** How long a message of a run may stay inside one node before the run begins without it. */
   planningSeconds: z.number().positive().optional(),
+  /** How often a destination is tried in one run that fails with passing errors, the first time included. */
+  destinationAttempts: z.number().int().min(1).max(100).optional(),
+  /** How often a database is dumped in one run. */
+  databaseAttempts: z.number().int().min(1).max(100).optional(),
+  /** Longest pause before a second attempt; it doubles with each further one. */
+  retrySeconds: z.number().min(0).max(3600).optional(),
   /** False: schedule nodes of this Node-RED fire only when a person or a message tells them to. */
   schedules: z.boolean().optional(),
   /** How long what interrupted runs have left in a storage stays there; 0 for ever. */
@@ -30,6 +37,18 @@ export function readPackageSettings(value: unknown): PackageSettings {
   if (parsed.success) return parsed.data;
   const problem = z.prettifyError(parsed.error).replaceAll('\n', ' ');
   throw new BackupError('invalid-config', `"dbackup" in settings.js is not valid: ${problem}`);
+}
+
+/** What the engine tries again, as far as settings.js says something about it. */
+export function retryLimits(settings: PackageSettings): Partial<RetryLimits> {
+  const { destinationAttempts, databaseAttempts, retrySeconds } = settings;
+  const { longestMs } = DEFAULT_LIMITS.pauses;
+  const firstMs = (retrySeconds ?? 0) * 1000;
+  return {
+    ...(destinationAttempts === undefined ? {} : { destinationAttempts }),
+    ...(databaseAttempts === undefined ? {} : { databaseAttempts }),
+    ...(retrySeconds === undefined ? {} : { pauses: { firstMs, longestMs: Math.max(firstMs, longestMs) } }),
+  };
 }
 
 /** The data directory: `DBACKUP_DATA`, else as settings.js says, else beside Node-RED's own files. */

@@ -13,6 +13,7 @@ import {
   dataDirectory,
   type PackageSettings,
   readPackageSettings,
+  retryLimits,
   sweepGraceMs,
 } from './package-settings.ts';
 import { whenProcessEnds } from './process-end.ts';
@@ -112,7 +113,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     opened.catch(() => (opened = undefined));
     return opened;
   };
-  const engine = new BackupEngine({ journal: journalOf(store) });
+  const engine = new BackupEngine({ journal: journalOf(store), retries: retryLimits(settings) });
   const text: Translate = (key, values) => RED._(key, { ...values });
   const show = (nodeId: string, status: NodeStatus) => RED.nodes.getNode(nodeId)?.status(status);
   const board = new StatusBoard(engine.events, show, text);

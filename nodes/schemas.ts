@@ -8,6 +8,7 @@ import { activeCase, formOf, readSettings } from './forms/settings.ts';
 import { restoreNode } from './restore/restore.ts';
 import { verifyNode } from './restore/verify.ts';
 import { mysqlNode } from './sources/mysql.ts';
+import type { NeedsSettings } from './sources/needs-fields.ts';
 import { postgresNode } from './sources/postgres.ts';
 import { sqliteNode } from './sources/sqlite.ts';
 import { destinationNodes, storageNodes } from './storages.ts';
@@ -51,12 +52,20 @@ function toBackupNodeType(node: AnyNode): BackupNodeType {
     type,
     role: role === 'config' || role === 'restore' ? 'other' : role,
     ...(step === undefined ? {} : { step }),
+    ...(role === 'source' ? { copiesNeeded: (settings) => copiesNeeded(node, settings) } : {}),
     references: (settings) => referencesOf(node, settings),
     check({ values, credentials }) {
       const result = readSettings(node, { ...values, ...credentials });
       return 'problems' in result ? result.problems : [];
     },
   };
+}
+
+function copiesNeeded(node: AnyNode, { values, credentials }: NodeSettings): number | undefined {
+  const result = readSettings(node, { ...values, ...credentials });
+  if ('problems' in result) return undefined;
+  const { needs, copies } = result.settings as Partial<NeedsSettings>;
+  return needs === 'copies' ? copies : undefined;
 }
 
 function referencesOf(node: AnyNode, { values }: NodeSettings) {

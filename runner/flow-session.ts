@@ -1,4 +1,5 @@
 import { Console } from 'node:console';
+import { DEFAULT_LIMITS } from '../lib/engine/retries.ts';
 import { toBackupError } from '../lib/errors.ts';
 import type { FlowNode } from '../lib/plan/flow-file.ts';
 import { type PackageSettings, sweepGraceMs } from '../nodes/package-settings.ts';
@@ -19,6 +20,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface PaceOptions {
   /** How long a node may hold a message of a run that has not begun: `2m`; 30 s without it. */
   readonly planning?: string;
+  /** How often a destination that fails is tried, and a database dumped, as far as the default allows more. */
+  readonly attempts?: number;
 }
 
 export interface SessionOptions extends FlowOptions, PaceOptions {
@@ -127,9 +130,13 @@ async function start(
  * value shall end the start.
  * @throws BackupError `invalid-config`
  */
-function packageSettingsOf({ planning }: PaceOptions, env: Environment): PackageSettings {
+function packageSettingsOf({ planning, attempts }: PaceOptions, env: Environment): PackageSettings {
   sweepGraceMs({}, env);
-  return planning === undefined ? {} : { planningSeconds: parseDuration(planning) / 1000 };
+  const databaseAttempts = Math.min(attempts ?? 1, DEFAULT_LIMITS.databaseAttempts);
+  return {
+    ...(planning === undefined ? {} : { planningSeconds: parseDuration(planning) / 1000 }),
+    ...(attempts === undefined ? {} : { destinationAttempts: attempts, databaseAttempts }),
+  };
 }
 
 /** A history that cannot be written would keep every run from starting: better to know it now. */

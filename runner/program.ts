@@ -77,7 +77,10 @@ function addFlowCommands(program: Command, run: Runner): void {
   withReport(withCredentials(program.command('run')))
     .description('run the backup of a flow once')
     .argument('<flow>', FLOW_HELP)
-    .option('--trigger <name>', 'name or id of the inject or schedule node to fire, when several lead to a source')
+    .option(
+      '--trigger <name>',
+      'name or id of the inject or schedule node to fire, when several lead to a source',
+    )
     .option('--deadline <time>', 'longest time for all of it: 90s, 30m, 6h')
     .action(async (flow, options) => run((await import('./commands/run.ts')).run, { flow, ...options }));
   withReport(withCredentials(program.command('serve')))
@@ -239,6 +242,11 @@ function withReport(command: Command): Command {
     .option(
       '--planning <time>',
       'how long a node may hold a message of a run that has not begun (default: 30s)',
+    )
+    .option(
+      '--attempts <number>',
+      'how often a destination with a passing trouble is tried (default: 5), and a database dumped (at most 3)',
+      positiveInteger,
     )
     .addOption(new Option('--json', 'tell what happens as one JSON object per line on stdout'))
     .option('--quiet', 'say nothing unless something is wrong');

@@ -1,8 +1,8 @@
 import type { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import { orAbort, orTimeout } from '../abort.ts';
-import { type Clock, SYSTEM_CLOCK } from '../backoff.ts';
 import { newRunId } from '../backupset/names.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import { abortError, BackupError, toBackupError } from '../errors.ts';
 import type { DestinationBinding } from '../plan/bindings.ts';
 import { NEEDS_ALL, type RunNeeds } from '../plan/needs.ts';
@@ -33,6 +33,8 @@ export interface EngineOptions {
   readonly retries?: Partial<RetryLimits>;
   /** What the pauses between attempts are measured with. */
   readonly clock?: Clock;
+  /** What they are drawn with: at least 0, less than 1. */
+  readonly random?: () => number;
 }
 
 export interface OpenRunOptions {
@@ -78,7 +80,8 @@ export class BackupEngine {
     this.#journal = options.journal ?? NO_JOURNAL;
     this.#host = options.host ?? hostname();
     this.#stallMs = options.stallMs ?? DEFAULT_STALL_MS;
-    this.#retries = new Retries({ ...DEFAULT_LIMITS, ...options.retries }, options.clock ?? SYSTEM_CLOCK);
+    const { clock = systemClock, random = Math.random } = options;
+    this.#retries = new Retries({ ...DEFAULT_LIMITS, ...options.retries }, clock, random);
     this.#remembered = new RememberedDestinations(options.rememberMs ?? DEFAULT_REMEMBER_MS);
     this.#copies = new SetCopies(this.#stallMs);
   }

@@ -38,8 +38,8 @@ export async function retryDestinations(context: DestinationRetryContext): Promi
 
 class DestinationRetries {
   readonly #context: DestinationRetryContext;
-  /** When the next attempt is due, by the clock of the run in ms, after so many that failed. */
-  readonly #due = new Map<DestinationRun, { readonly attempts: number; readonly at: number }>();
+  /** How long each of them waits after so many attempts that failed, in ms. */
+  readonly #pauses = new Map<DestinationRun, { readonly attempts: number; readonly ms: number }>();
 
   constructor(context: DestinationRetryContext) {
     this.#context = context;
@@ -73,7 +73,7 @@ class DestinationRetries {
     for (const first of group) attempts.push({ first, group, donor: undefined });
     return attempts.reduce<Attempt | undefined>(
       (soonest, each) =>
-        soonest !== undefined && this.#dueAt(soonest) <= this.#dueAt(each) ? soonest : each,
+        soonest !== undefined && this.#waitOf(soonest) <= this.#waitOf(each) ? soonest : each,
       undefined,
     );
   }
@@ -88,20 +88,22 @@ class DestinationRetries {
     return destination.error?.transient === true && this.#context.dumps.attemptsLeft(destination) > 0;
   }
 
-  #dueAt({ first }: Attempt): number {
+  /** What is left of the pause, in ms; never more than all of it, whatever was done to the clock. */
+  #waitOf({ first }: Attempt): number {
     const { attempts, failedAt } = first;
-    const known = this.#due.get(first);
-    if (known?.attempts === attempts) return known.at;
-    const at = failedAt + this.#context.retries.pauseAfter(attempts);
-    this.#due.set(first, { attempts, at });
-    return at;
+    const { retries } = this.#context;
+    const known = this.#pauses.get(first);
+    const ms = known?.attempts === attempts ? known.ms : retries.pauseAfter(attempts);
+    this.#pauses.set(first, { attempts, ms });
+    const passed = Math.max(0, retries.now() - failedAt);
+    return Math.max(0, ms - passed);
   }
 
   async #waitFor(attempt: Attempt): Promise<void> {
     const { account, dumps, meter, retries, signal } = this.#context;
     const { first, group, donor } = attempt;
     const { label } = first.binding;
-    const ms = Math.max(0, this.#dueAt(attempt) - retries.now());
+    const ms = this.#waitOf(attempt);
     const left = donor === undefined ? dumps.attemptsLeft(first) : Number.POSITIVE_INFINITY;
     const attempts = Math.min(this.#attemptsOf(first), first.attempts + left);
     const next = { attempt: first.attempts + 1, attempts, seconds: Math.ceil(ms / 1000) };

@@ -1,4 +1,5 @@
-import { type Backoff, type Clock, pauseBefore } from '../backoff.ts';
+import { type Backoff, pause, pauseBefore } from '../backoff.ts';
+import type { Clock } from '../clock.ts';
 import type { BackupError, ErrorCode } from '../errors.ts';
 
 export interface RetryLimits {
@@ -40,13 +41,16 @@ export interface NextAttempt {
 export class Retries {
   readonly limits: RetryLimits;
   readonly #clock: Clock;
+  readonly #random: () => number;
 
-  constructor(limits: RetryLimits, clock: Clock) {
+  /** @param random at least 0, less than 1 */
+  constructor(limits: RetryLimits, clock: Clock, random: () => number) {
     this.limits = limits;
     this.#clock = clock;
+    this.#random = random;
   }
 
-  /** In ms. */
+  /** In ms, by the clock of the host. */
   now(): number {
     return this.#clock.now();
   }
@@ -63,7 +67,7 @@ export class Retries {
 
   /** In ms. @param failed attempts so far */
   pauseAfter(failed: number): number {
-    return pauseBefore(failed, this.limits.pauses, () => this.#clock.random());
+    return pauseBefore(failed, this.limits.pauses, this.#random);
   }
 
   /**
@@ -73,7 +77,7 @@ export class Retries {
   async wait(ms: number, signal: AbortSignal, onSecond: (left: number) => void): Promise<void> {
     for (let left = ms; left > 0; left -= 1000) {
       onSecond(Math.ceil(left / 1000));
-      await this.#clock.pause(Math.min(left, 1000), signal);
+      await pause(Math.min(left, 1000), signal, this.#clock);
     }
   }
 }

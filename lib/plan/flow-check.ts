@@ -1,3 +1,4 @@
+import { checkCopies } from './flow-copies.ts';
 import { FlowEnvironment } from './flow-environment.ts';
 import { checkFields } from './flow-fields.ts';
 import { enabledNodes, type FlowNode, nodeLabel } from './flow-file.ts';
@@ -15,6 +16,7 @@ export function checkFlow(nodes: readonly FlowNode[], context: FlowCheckContext)
     ...unknownTypes(enabled, context),
     ...enabled.flatMap((node) => checkFields(node, nodes, environment, context)),
     ...checkWiring(enabled, graph, context.backupTypes),
+    ...checkCopies(enabled, graph, environment, context),
   ];
   return problems.sort((a, b) => rank(a) - rank(b));
 }

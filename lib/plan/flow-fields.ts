@@ -37,6 +37,15 @@ export function checkFields(
   return [...resolver.problems, ...references, ...invalid];
 }
 
+/** A node's settings with variables replaced, and the fields whose value only the running flow knows. */
+export function resolvedSettings(
+  node: FlowNode,
+  environment: FlowEnvironment,
+): { readonly values: Readonly<Record<string, unknown>>; readonly undetermined: ReadonlySet<string> } {
+  const resolver = new SettingsResolver(node, environment, true);
+  return { values: resolver.resolveAll(), undetermined: resolver.undetermined };
+}
+
 /** Replaces the variables in a node's settings and notes what cannot be replaced. */
 class SettingsResolver {
   readonly problems: FlowProblem[] = [];

@@ -9,6 +9,8 @@ export interface BackupNodeType {
   readonly step?: 'compress' | 'encrypt' | 'checksum';
   /** Fields that name a config node, with these settings. */
   references(settings: NodeSettings): readonly ConfigReference[];
+  /** How many verified copies a run needs that this source opens, with these settings; undefined for none. */
+  copiesNeeded?(settings: NodeSettings): number | undefined;
   /** Problems of the node's settings, with `${VAR}` already replaced. */
   check(settings: NodeSettings): readonly FieldProblem[];
 }
@@ -55,6 +57,7 @@ export type FlowProblemCode =
   | 'unreached-transform'
   | 'source-without-destination'
   | 'after-destination'
+  | 'too-few-destinations'
   | 'compress-after-encrypt';
 
 /** One thing that is wrong with a flow; an `error` keeps it from being run. */

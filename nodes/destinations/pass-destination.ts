@@ -1,7 +1,7 @@
 import { BackupError } from '../../lib/errors.ts';
 import type { DestinationBinding } from '../../lib/plan/bindings.ts';
 import type { Recipe, SetReference } from '../../lib/plan/recipe.ts';
-import type { CommittedSet } from '../../lib/runs/outcome.ts';
+import { type CommittedSet, SpareDestinationError } from '../../lib/runs/outcome.ts';
 import type { BackupMessage, Deliver, NodeContext } from '../define-node.ts';
 import { openedRun, requireRecipe } from '../message-recipe.ts';
 import { PLACE } from '../services.ts';
@@ -21,9 +21,20 @@ export async function passDestination(
   const recipe = requireRecipe(context, message);
   const stored =
     recipe.set === undefined
-      ? await store(context, binding, message, recipe)
+      ? await unlessSpare(store(context, binding, message, recipe))
       : await copy(context, binding, recipe, recipe.set);
+  if (stored === undefined) return;
   deliver({ ...message, backup: { ...recipe, set: stored.reference }, payload: summarise(stored) });
+}
+
+/** Undefined where the run has succeeded without this destination: then there is nothing to send on, and no error. */
+async function unlessSpare(storing: Promise<CommittedSet>): Promise<CommittedSet | undefined> {
+  try {
+    return await storing;
+  } catch (error) {
+    if (error instanceof SpareDestinationError) return undefined;
+    throw error;
+  }
 }
 
 function store(

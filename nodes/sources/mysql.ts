@@ -5,6 +5,7 @@ import { defineNode } from '../define-node.ts';
 import { configNode, jobName, nodeName } from '../forms/common-fields.ts';
 import { MYSQL_SERVER } from '../services.ts';
 import { chooseDatabases } from './choose-databases.ts';
+import { needsFields, needsOf } from './needs-fields.ts';
 import { passSource } from './recipe-source.ts';
 import { listButton, selection } from './server-source-fields.ts';
 
@@ -19,6 +20,7 @@ const schema = z.object({
   consistency: consistency.meta({ icon: 'fa-camera', section: 'advanced' }),
   lockTimeout: lockTimeout.meta({ icon: 'fa-clock-o', unit: 's', section: 'advanced' }),
   binlogPosition: binlogPosition.meta({ icon: 'fa-map-marker', section: 'advanced' }),
+  ...needsFields,
 });
 
 /** Dumps databases of a MySQL or MariaDB server. */
@@ -42,12 +44,13 @@ export const mysqlNode = defineNode({
   ],
   schema,
   setup(context) {
-    const { name: _name, job, server, ...options } = context.settings;
+    const { name: _name, job, server, needs, copies, ...options } = context.settings;
     return {
       async onInput(message, deliver) {
         const driver = createMysqlSource(context.use(MYSQL_SERVER, server).server(), options);
         const { databases, exclude } = options;
-        await passSource(context, { driver, job, options: { databases, exclude } }, message, deliver);
+        const part = { driver, job, needs: needsOf({ needs, copies }), options: { databases, exclude } };
+        await passSource(context, part, message, deliver);
       },
     };
   },

@@ -5,6 +5,7 @@ import { defineNode } from '../define-node.ts';
 import { configNode, jobName, nodeName } from '../forms/common-fields.ts';
 import { POSTGRES_SERVER } from '../services.ts';
 import { chooseDatabases } from './choose-databases.ts';
+import { needsFields, needsOf } from './needs-fields.ts';
 import { passSource } from './recipe-source.ts';
 import { listButton, selection } from './server-source-fields.ts';
 
@@ -20,6 +21,7 @@ const schema = z.object({
   lockTimeout: lockTimeout.meta({ icon: 'fa-clock-o', unit: 's', section: 'advanced' }),
   statementTimeout: statementTimeout.meta({ icon: 'fa-hourglass-o', unit: 's', section: 'advanced' }),
   countRows: countRows.meta({ icon: 'fa-list-ol', section: 'advanced' }),
+  ...needsFields,
 });
 
 /** Dumps databases of a PostgreSQL server. */
@@ -43,12 +45,13 @@ export const postgresNode = defineNode({
   ],
   schema,
   setup(context) {
-    const { name: _name, job, server, ...options } = context.settings;
+    const { name: _name, job, server, needs, copies, ...options } = context.settings;
     return {
       async onInput(message, deliver) {
         const driver = createPostgresSource(context.use(POSTGRES_SERVER, server).server(), options);
         const { databases, exclude } = options;
-        await passSource(context, { driver, job, options: { databases, exclude } }, message, deliver);
+        const part = { driver, job, needs: needsOf({ needs, copies }), options: { databases, exclude } };
+        await passSource(context, part, message, deliver);
       },
     };
   },

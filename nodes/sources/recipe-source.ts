@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../../lib/errors.ts';
 import type { SourceBinding } from '../../lib/plan/bindings.ts';
 import { extendRecipe } from '../../lib/plan/extend.ts';
+import type { RunNeeds } from '../../lib/plan/needs.ts';
 import { type Recipe, readRecipe, type SourceStep } from '../../lib/plan/recipe.ts';
 import type { SourceDriver } from '../../lib/sources/driver.ts';
 import type { BackupMessage, Deliver, NodeContext } from '../define-node.ts';
@@ -10,6 +11,8 @@ export interface SourcePart {
   readonly driver: SourceDriver;
   /** Name of the job, used when this source opens the run. */
   readonly job: string;
+  /** What the run needs of its destinations, used when this source opens it. */
+  readonly needs: RunNeeds;
   /** What the recipe says of the source: plain and without secrets. */
   readonly options: SourceStep['options'];
 }
@@ -58,7 +61,7 @@ async function prepare(driver: SourceDriver, closing: AbortSignal): Promise<void
 
 function openRun(context: NodeContext<unknown>, part: SourcePart, message: BackupMessage): Recipe {
   const { engine, tracker, settings } = context.runtime;
-  const run = engine.openRun({ job: part.job });
+  const run = engine.openRun({ job: part.job, needs: part.needs });
   tracker.follow(run.id, context.self, message, {
     seal: () => run.seal(),
     ...(settings.planningSeconds === undefined ? {} : { deadlineMs: settings.planningSeconds * 1000 }),

@@ -4,6 +4,7 @@ import { createSqliteSource } from '../../lib/sources/sqlite/sqlite-source.ts';
 import { defineNode } from '../define-node.ts';
 import { jobName, nodeName } from '../forms/common-fields.ts';
 import { listDatabases } from './list-databases.ts';
+import { needsFields, needsOf } from './needs-fields.ts';
 import { passSource } from './recipe-source.ts';
 
 const { files, method, spoolDirectory, pagesPerStep, busyTimeout, walGrowthLimit, countRows } =
@@ -43,13 +44,12 @@ export const sqliteNode = defineNode({
     busyTimeout: busyTimeout.meta({ icon: 'fa-clock-o', section: 'advanced' }),
     walGrowthLimit: walGrowthLimit.meta({ icon: 'fa-line-chart', section: 'advanced' }),
     countRows: countRows.meta({ icon: 'fa-list-ol', section: 'advanced' }),
+    ...needsFields,
   }),
   setup(context) {
-    const { name: _name, job, ...options } = context.settings;
+    const { name: _name, job, needs, copies, ...options } = context.settings;
     const driver = createSqliteSource(options);
-    return {
-      onInput: (message, deliver) =>
-        passSource(context, { driver, job, options: { files: options.files } }, message, deliver),
-    };
+    const part = { driver, job, needs: needsOf({ needs, copies }), options: { files: options.files } };
+    return { onInput: (message, deliver) => passSource(context, part, message, deliver) };
   },
 });

@@ -83,7 +83,7 @@ export class StatusBoard {
     this.#runs.set(progress.runId, progress.nodes);
     for (const nodeId of progress.nodes) {
       this.#render(nodeId, (role) => {
-        if (role === 'source') return sourceProgress(progress, this.#text);
+        if (role === 'source') return sourceProgress(progress, nodeId, this.#text);
         if (role === 'destination') return destinationProgress(progress, nodeId, this.#text);
         return TRANSFORM_PROGRESS;
       });
@@ -96,7 +96,7 @@ export class StatusBoard {
       const shown = this.#nodes.get(nodeId);
       if (shown === undefined) continue;
       const outcome = outcomes.get(nodeId);
-      if (outcome !== undefined) shown.latest = destinationResult(outcome, result.finishedAt, this.#text);
+      if (outcome !== undefined) shown.latest = destinationResult(outcome, result, this.#text);
       else if (shown.role === 'source') shown.latest = sourceResult(result, nodeId, this.#text);
       else shown.latest = {};
       this.#flush(nodeId, shown);

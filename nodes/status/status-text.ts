@@ -1,6 +1,6 @@
 import type { NodeStatus } from 'node-red';
 import { BackupError } from '../../lib/errors.ts';
-import type { CommittedSet, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
+import type { CommittedSet, DestinationOutcome, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
 import { storedBytes } from '../set-summary.ts';
 import { formatBytes, formatTime } from './quantities.ts';
 
@@ -11,8 +11,10 @@ export type Translate = (key: string, values?: Readonly<Record<string, string | 
 const MAX_ERROR_LENGTH = 60;
 
 /** What a source shows while its run goes on. */
-export function sourceProgress(progress: RunProgress, text: Translate): NodeStatus {
+export function sourceProgress(progress: RunProgress, node: string, text: Translate): NodeStatus {
   const { rawBytes, expectedBytes, index, count, rate } = progress;
+  const retry = retryOf(progress, node, text);
+  if (retry !== undefined) return retry;
   const parts = [
     ...(count > 1 ? [`${index}/${count}`] : []),
     ...(expectedBytes === undefined || expectedBytes === 0 ? [] : [percent(rawBytes / expectedBytes)]),
@@ -24,9 +26,18 @@ export function sourceProgress(progress: RunProgress, text: Translate): NodeStat
 
 /** What a destination shows: what it has taken of the current database. */
 export function destinationProgress(progress: RunProgress, node: string, text: Translate): NodeStatus {
+  const retry = retryOf(progress, node, text);
+  if (retry !== undefined) return retry;
   const stored = formatBytes(progress.storedBytes[node] ?? 0);
   const stage = progress.stage === 'dumping' ? stored : `${stored} · ${text(`status.${progress.stage}`)}`;
   return { fill: 'blue', shape: 'dot', text: `▶ ${stage}` };
+}
+
+/** What a node shows that has failed and is tried again in a moment. */
+function retryOf({ retry }: RunProgress, node: string, text: Translate): NodeStatus | undefined {
+  if (retry === undefined || !retry.nodes.includes(node)) return undefined;
+  const { attempt, attempts, seconds } = retry;
+  return { fill: 'yellow', shape: 'ring', text: text('status.retry', { attempt, attempts, seconds }) };
 }
 
 /** What a transform shows: that it is at work. Its neighbours' figures need the room beside it. */
@@ -47,15 +58,14 @@ export function sourceResult(result: RunResult, node: string, text: Translate): 
 
 /** What a destination shows when its part has ended. */
 export function destinationResult(
-  outcome: { readonly set?: CommittedSet; readonly error?: BackupError },
-  at: Date,
+  { set, error }: DestinationOutcome,
+  { state, finishedAt }: RunResult,
   text: Translate,
 ): NodeStatus {
-  if (outcome.error !== undefined) {
-    return outcome.error.code === 'aborted' ? cancelled(text) : failure(outcome.error);
-  }
-  if (outcome.set === undefined) return {};
-  return setStored(outcome.set, at, text);
+  if (error?.code === 'aborted') return cancelled(text);
+  // The run may have succeeded without it: then it is something to look at, and no alarm.
+  if (error !== undefined) return { ...failure(error), fill: state === 'succeeded' ? 'yellow' : 'red' };
+  return set === undefined ? {} : setStored(set, finishedAt, text);
 }
 
 /** What a destination shows for a set that it holds. */

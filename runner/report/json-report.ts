@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events';
 import { isStored } from '../../lib/backupset/manifest.ts';
 import type { BackupError } from '../../lib/errors.ts';
 import type { FlowProblem } from '../../lib/plan/flow-problem.ts';
+import { NEEDS_ALL, needsField } from '../../lib/plan/needs.ts';
 import type { CommittedSet, EngineEvents, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
 import { errorJson, type Output } from '../output.ts';
 import type { LogLine } from '../runtime.ts';
@@ -79,10 +80,13 @@ function resultJson(result: RunResult) {
     finishedAt,
     rawBytes,
     artifacts: result.artifacts.map(({ error, ...artifact }) => ({ ...artifact, ...errorField(error) })),
-    destinations: result.destinations.map(({ node, label, set, error }) => ({
+    ...needsField(result.needs ?? NEEDS_ALL),
+    destinations: result.destinations.map(({ node, label, set, error, attempts, verified }) => ({
       node,
       label,
       ...(set === undefined ? {} : { set: setJson(set) }),
+      ...(attempts === undefined ? {} : { attempts }),
+      ...(verified === undefined ? {} : { verified }),
       ...errorField(error),
     })),
     ...errorField(result.error),

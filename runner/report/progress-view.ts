@@ -1,4 +1,5 @@
 import { MultiBar, type SingleBar } from 'cli-progress';
+import { attemptText } from '../../lib/engine/retries.ts';
 import type { RunProgress } from '../../lib/runs/outcome.ts';
 import { formatBytes } from '../../nodes/status/quantities.ts';
 import { formatDuration, printable } from '../format.ts';
@@ -101,9 +102,13 @@ export class ProgressBars implements ProgressView {
   }
 }
 
-/** `shop.db (1 of 3) dumping 120 MB of 1.0 GB, 95 MB/s, 9.3 s left` */
+/**
+ * `shop.db (1 of 3) dumping 120 MB of 1.0 GB, 95 MB/s, 9.3 s left`, or while something waits to be tried again
+ * `waiting: attempt 2 of 5 in 8 s`
+ */
 export function describeProgress(progress: RunProgress): string {
-  const { database, index, count, stage, rawBytes, expectedBytes, rate, etaSeconds } = progress;
+  const { database, index, count, stage, rawBytes, expectedBytes, rate, etaSeconds, retry } = progress;
+  if (retry !== undefined) return `waiting: ${attemptText(retry)}`;
   const place = count > 1 ? ` (${index} of ${count})` : '';
   const size = expectedBytes === undefined ? '' : ` of ${formatBytes(expectedBytes)}`;
   const left = etaSeconds === undefined ? '' : `, ${formatDuration(etaSeconds * 1000)} left`;

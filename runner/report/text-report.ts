@@ -2,7 +2,13 @@ import type { EventEmitter } from 'node:events';
 import { isStored } from '../../lib/backupset/manifest.ts';
 import type { BackupError } from '../../lib/errors.ts';
 import type { FlowProblem } from '../../lib/plan/flow-problem.ts';
-import type { DestinationOutcome, EngineEvents, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
+import type {
+  DestinationOutcome,
+  EngineEvents,
+  FinalState,
+  RunProgress,
+  RunResult,
+} from '../../lib/runs/outcome.ts';
 import { formatBytes } from '../../nodes/status/quantities.ts';
 import { formatDuration, printable } from '../format.ts';
 import type { Output } from '../output.ts';
@@ -98,15 +104,21 @@ export function summaryLines(result: RunResult): string[] {
     ...result.artifacts.flatMap(({ database, error }) =>
       error === undefined ? [] : [`  ${database} failed: ${error.message}`],
     ),
-    ...result.destinations.map((destination) => `  ${destinationLine(destination)}`),
+    ...result.destinations.map((destination) => `  ${destinationLine(destination, state)}`),
   ];
 }
 
-function destinationLine({ label, set, error }: DestinationOutcome): string {
-  if (set === undefined) return `${label} failed: ${error?.message ?? 'nothing was stored'}`;
+function destinationLine(destination: DestinationOutcome, state: FinalState): string {
+  const { label, set, error, attempts, verified } = destination;
+  const failed = state === 'succeeded' ? 'failed, and was not needed' : 'failed';
+  if (set === undefined) return `${label} ${failed}: ${error?.message ?? 'nothing was stored'}`;
   const stored = set.manifest.artifacts.filter(isStored);
   const bytes = stored.reduce((sum, artifact) => sum + artifact.stored.bytes, 0);
   const healed = set.healed ? ', copied from another destination after its own sink failed' : '';
   const partial = set.reference.status === 'partial' ? ', partial' : '';
-  return `${label}: ${formatBytes(bytes)} in ${set.reference.storage} ${set.reference.path}${partial}${healed}`;
+  const again = attempts === undefined ? '' : `, at attempt ${attempts}`;
+  const proven = verified === true ? ', verified' : '';
+  const doubt = error === undefined ? '' : `: ${error.message}`;
+  const { storage, path } = set.reference;
+  return `${label}: ${formatBytes(bytes)} in ${storage} ${path}${partial}${healed}${again}${proven}${doubt}`;
 }

@@ -1,12 +1,11 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Clock } from '../../lib/backoff.ts';
+import type { Clock, ClockTimer } from '../../lib/clock.ts';
 import type { DestinationDriver } from '../../lib/destinations/driver.ts';
 import { createLocalDestination } from '../../lib/destinations/local/local.ts';
 import { BackupEngine, type EngineOptions, type OpenRunOptions } from '../../lib/engine/backup-engine.ts';
 import type { PlanningRun } from '../../lib/engine/planning-run.ts';
-import { throwIfAborted } from '../../lib/errors.ts';
 import type { TransformBinding } from '../../lib/plan/bindings.ts';
 import { extendRecipe } from '../../lib/plan/extend.ts';
 import type { Recipe, TransformStep } from '../../lib/plan/recipe.ts';
@@ -31,7 +30,7 @@ export interface EngineRun {
 /** A clock that goes on by itself: who waits for it waits no real time. Remembers how long was waited, in ms. */
 export class TestClock implements Clock {
   readonly pauses: number[] = [];
-  /** Called for every pause. */
+  /** Called for every pause, which is over when it has resolved. */
   onPause: (ms: number) => void | Promise<void> = () => undefined;
   #now = 0;
 
@@ -39,16 +38,22 @@ export class TestClock implements Clock {
     return this.#now;
   }
 
-  random(): number {
-    return 0.5;
-  }
-
-  async pause(ms: number, signal: AbortSignal): Promise<void> {
-    await this.onPause(ms);
-    await new Promise((resolve) => setImmediate(resolve));
-    throwIfAborted(signal);
-    this.#now += ms;
-    this.pauses.push(ms);
+  setTimer(call: () => void, ms: number): ClockTimer {
+    let cancelled = false;
+    const run = async () => {
+      await this.onPause(ms);
+      await new Promise((resolve) => setImmediate(resolve));
+      if (cancelled) return;
+      this.#now += ms;
+      this.pauses.push(ms);
+      call();
+    };
+    void run();
+    return {
+      cancel: () => {
+        cancelled = true;
+      },
+    };
   }
 }
 
@@ -100,7 +105,12 @@ export async function runEngine(
   branches: readonly BranchSpec[],
   { needs, ...options }: RunOptions = {},
 ): Promise<EngineRun> {
-  const engine = new BackupEngine({ host: 'test-host', clock: new TestClock(), ...options });
+  const engine = new BackupEngine({
+    host: 'test-host',
+    clock: new TestClock(),
+    random: () => 0.5,
+    ...options,
+  });
   const notices: RunNotice[] = [];
   engine.events.on('notice', (notice) => notices.push(notice));
   const finished = new Promise<RunResult>((resolve) => engine.events.once('finished', resolve));

@@ -19,7 +19,7 @@ const RUNNER = read('docs/runner.md');
 
 /** What fields of events can say. */
 const VALUES = new Set(
-  'error warning info warn dumping committing healing succeeded partial failed cancelled serve run'.split(
+  'error warning info warn dumping committing healing verifying waiting succeeded partial failed cancelled serve run'.split(
     ' ',
   ),
 );
@@ -141,6 +141,7 @@ function eventsOfReport(): Map<string, Set<string>> {
     index: 1,
     count: 1,
     ...bytes,
+    retry: { nodes, attempt: 2, attempts: 5, seconds: 8 },
   });
   events.emit('notice', { runId: 'r', level: 'warn', message: 'm', node: 'n' });
   events.emit('artifactFailed', { runId: 'r', node: 'n', database: 'd', error });
@@ -150,10 +151,17 @@ function eventsOfReport(): Map<string, Set<string>> {
     ...run,
     ...times,
     state: 'partial',
+    needs: { destinations: 'copies', copies: 2 },
     rawBytes: 1,
     artifacts: [{ node: 'n', database: 'd', error }],
     destinations: [
-      { node: 'n', label: 'l', set: { reference, manifest: sampleManifest(), healed: false } },
+      {
+        node: 'n',
+        label: 'l',
+        set: { reference, manifest: sampleManifest(), healed: false },
+        attempts: 2,
+        verified: true,
+      },
       { node: 'n', label: 'l', error },
     ],
     error,

@@ -4,9 +4,9 @@ import { BackupError } from '../../lib/errors.ts';
 import type { EngineEvents, RunResult } from '../../lib/runs/outcome.ts';
 import { createOutput } from '../../runner/output.ts';
 import { JsonReport } from '../../runner/report/json-report.ts';
-import { ProgressLines } from '../../runner/report/progress-view.ts';
+import { describeProgress, ProgressLines } from '../../runner/report/progress-view.ts';
 import type { RunReport } from '../../runner/report/run-report.ts';
-import { TextReport } from '../../runner/report/text-report.ts';
+import { summaryLines, TextReport } from '../../runner/report/text-report.ts';
 import { captured } from '../support/captured-output.ts';
 import { sampleManifest } from '../support/sample-manifest.ts';
 
@@ -163,6 +163,41 @@ describe('text report', () => {
     assert.match(rest[0] ?? '', /^ {2}b\.db failed: b\.db is\\u\{a\}no database$/);
     assert.match(rest[1] ?? '', /^ {2}near: .* in file:\/\/\/near shop\/x, partial, copied from another/);
     assert.equal(rest[2], '  far failed: far is full');
+  });
+
+  it('tells what was tried, read back, and not needed', () => {
+    const [near, far] = RESULT.destinations;
+    assert.ok(near !== undefined && far !== undefined);
+    const lines = summaryLines({
+      ...RESULT,
+      state: 'succeeded',
+      artifacts: [],
+      destinations: [{ ...near, attempts: 3, verified: true }, far],
+    });
+    assert.match(lines[1] ?? '', /after its own sink failed, at attempt 3, verified$/);
+    assert.equal(lines[2], '  far failed, and was not needed: far is full');
+    const error = new BackupError('corrupt', 'The stored set does not hold');
+    const [, bad] = summaryLines({ ...RESULT, artifacts: [], destinations: [{ ...near, error }] });
+    assert.match(bad ?? '', /failed: The stored set does not hold$/);
+  });
+
+  it('says what it waits for', () => {
+    const retry = { nodes: ['d2'], attempt: 2, attempts: 5, seconds: 8 };
+    const storedBytes = {};
+    const progress = {
+      runId: 'r1',
+      job: 'shop',
+      database: '',
+      index: 0,
+      count: 0,
+      nodes: [],
+      rawBytes: 0,
+      rate: 0,
+    };
+    assert.equal(
+      describeProgress({ ...progress, storedBytes, stage: 'waiting', retry }),
+      'waiting: attempt 2 of 5 in 8 s',
+    );
   });
 
   it('says only what is wrong when it shall be quiet', () => {

@@ -5,6 +5,7 @@ import { BackupError } from '../../lib/errors.ts';
 import type { EngineEvents, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
 import { formatBytes, formatTime } from '../../nodes/status/quantities.ts';
 import { StatusBoard } from '../../nodes/status/status-board.ts';
+import { sampleManifest } from '../support/sample-manifest.ts';
 import { until } from '../support/until.ts';
 
 const text = (key: string, values: object = {}) => [key, ...Object.values(values)].join(' ');
@@ -105,6 +106,31 @@ describe('status board', () => {
     assert.equal(textsOf('source').at(-1), '✓ 12:30 · 285 MB');
     assert.equal(textsOf('disk').at(-1), '✗ The disk is full');
     assert.deepEqual(sent.filter(({ node }) => node === 'zstd').at(-1)?.status, {});
+  });
+
+  it('counts down to the next attempt, at the nodes that it concerns', () => {
+    const retry = { nodes: ['disk'], attempt: 2, attempts: 5, seconds: 8 };
+    events.emit('progress', { ...PROGRESS, stage: 'waiting', retry });
+    const shown = sent.find(({ node }) => node === 'disk')?.status;
+    assert.deepEqual(shown, { fill: 'yellow', shape: 'ring', text: 'status.retry 2 5 8' });
+    assert.deepEqual(textsOf('source'), ['▶ 42 % · 120 MB · status.waiting']);
+  });
+
+  it('warns of a destination that the run has done without', () => {
+    const fills = (['succeeded', 'partial'] as const).map((state) => {
+      events.emit('finished', { ...RESULT, state });
+      return sent.filter(({ node }) => node === 'disk').at(-1)?.status.fill;
+    });
+    assert.deepEqual(fills, ['yellow', 'red']);
+  });
+
+  it('does not call a set good that does not hold', () => {
+    const reference = { path: 'p', node: 'disk', storage: 's', status: 'complete' } as const;
+    const set = { reference, manifest: sampleManifest(), healed: false };
+    const error = new BackupError('corrupt', 'The stored set does not hold');
+    const destinations = [{ node: 'disk', label: 'disk', set, error }];
+    events.emit('finished', { ...RESULT, state: 'partial', destinations });
+    assert.equal(textsOf('disk').at(-1), '✗ The stored set does not hold');
   });
 
   it('tells a partial run, a failed one and a cancelled one apart at the source', () => {
