@@ -6,6 +6,7 @@ import { openFtp } from './ftp/url.ts';
 import { createLocalDestination } from './local/local.ts';
 import { openS3 } from './s3/url.ts';
 import { openSftp } from './sftp/url.ts';
+import { openSmb } from './smb/url.ts';
 import { openWebdav } from './webdav/url.ts';
 
 /** Opens the storage that a URL of one scheme names. */
@@ -17,6 +18,7 @@ const OPENERS: Readonly<Record<string, StorageOpener>> = {
   ftp: openFtp,
   ftps: openFtp,
   sftp: openSftp,
+  smb: openSmb,
   webdav: openWebdav,
   webdavs: openWebdav,
   s3: openS3,
