@@ -1,7 +1,7 @@
 import type { BackupEngine } from '../lib/engine/backup-engine.ts';
 import type { BackupMessage } from './define-node.ts';
 import type { DeployWindow } from './deploy-window.ts';
-import type { HeldMessage, MessageTrace, RunTracker } from './run-tracker-port.ts';
+import type { HeldMessage, MessageTrace, RunTracker, TrackedNode } from './run-tracker-port.ts';
 
 /** How long a node of other people may hold a message until it counts as lost, in ms: it may be at work. */
 const LOST_AFTER_MS = 6 * 3_600_000;
@@ -19,6 +19,8 @@ interface LaunchParts {
   readonly tracker: Pick<RunTracker, 'trace'>;
   readonly engine: Pick<BackupEngine, 'events' | 'isActive'>;
   readonly deploys: Pick<DeployWindow, 'afterDeploy'>;
+  /** False for a node that a deploy has replaced: a message that came to it too late is with nobody. */
+  readonly isRunning: (node: TrackedNode) => boolean;
   /** Tells people that messages are not waited for any longer. */
   readonly lost: (nodes: readonly string[]) => void;
 }
@@ -89,17 +91,20 @@ export class LaunchedFlows {
   /** A node that never says that it is done must not keep a schedule from firing for ever. */
   #giveUpLost(nodeId: string): void {
     for (const launch of this.#launches.get(nodeId) ?? []) {
-      const held = launch.trace?.held() ?? [];
-      if (launch.settled || held.length === 0 || held.some(isWaitedFor) || this.#hasActiveRun(launch)) continue;
+      if (launch.settled || launch.trace === undefined || this.#hasActiveRun(launch)) continue;
+      const held = launch.trace.held();
+      if (held.length === 0 || held.some((message) => this.#isWaitedFor(message))) continue;
       launch.settled = true;
-      this.#parts.lost(held.map(nameOf));
+      const lost = held.filter(({ node }) => this.#parts.isRunning(node));
+      if (lost.length > 0) this.#parts.lost(lost.map(nameOf));
     }
     this.#settle(nodeId);
   }
-}
 
-function isWaitedFor({ node, heldMs }: HeldMessage): boolean {
-  return RELIABLE.test(node.type) || heldMs < LOST_AFTER_MS;
+  #isWaitedFor({ node, place, heldMs }: HeldMessage): boolean {
+    if (place === 'node' && !this.#parts.isRunning(node)) return false;
+    return RELIABLE.test(node.type) || heldMs < LOST_AFTER_MS;
+  }
 }
 
 function nameOf({ node: { name, type, id } }: HeldMessage): string {

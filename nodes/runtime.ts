@@ -124,7 +124,8 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     RED.log.warn(
       `[dbackup] A schedule does not wait any longer for the message that ${nodes.join(', ')} holds: the node does not report that it is done`,
     );
-  const launches = new LaunchedFlows({ tracker, engine, deploys, lost });
+  const isRunning = (node: { readonly id: string }) => RED.nodes.getNode(node.id) === node;
+  const launches = new LaunchedFlows({ tracker, engine, deploys, isRunning, lost });
   const startupSweep = new StartupSweep({
     graceMs,
     fates: async (runIds) => (await store()).fates(runIds),
