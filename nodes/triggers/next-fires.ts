@@ -1,5 +1,6 @@
 import type { Clock } from '../../lib/clock.ts';
 import { timetableOf } from '../../lib/schedule/options.ts';
+import { hostTimeZone } from '../../lib/schedule/time-zone.ts';
 import type { ActionAnswer } from '../form-actions.ts';
 import { dateAndTime, offsetText } from './local-time.ts';
 import type { ScheduleSettings } from './schedule-settings.ts';
@@ -17,5 +18,11 @@ export function nextFires(settings: ScheduleSettings, clock: Clock, language: st
     rows.push({ name: dateAndTime(at, zone), detail });
   }
   const values = { zone: zone.name, cron: timetable.cron.text, jitter: settings.jitter };
-  return { level: 'ok', text: settings.jitter > 0 ? 'next.withJitter' : 'next.fires', values, rows };
+  return {
+    level: 'ok',
+    text: settings.jitter > 0 ? 'next.withJitter' : 'next.fires',
+    values,
+    rows,
+    placeholders: { zone: hostTimeZone() },
+  };
 }

@@ -14,11 +14,7 @@ const { every, time, zone, jitter, catchUp, overlap } = dailyOptions.shape;
 const first = { name: nodeName };
 const clock = { time: time.meta({ icon: 'fa-clock-o', placeholder: '02:30' }) };
 const rest = {
-  zone: zone.meta({
-    icon: 'fa-globe',
-    pattern: String.raw`^[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+)*$`,
-    placeholder: 'Europe/Berlin',
-  }),
+  zone: zone.meta({ icon: 'fa-globe', placeholder: 'Europe/Berlin' }),
   overlap: overlap.meta({ icon: 'fa-clone' }),
   catchUp: catchUp.meta({ icon: 'fa-history', unit: 'h' }),
   jitter: jitter.meta({ icon: 'fa-random', unit: 's' }),
@@ -52,11 +48,7 @@ export const scheduleSettings = z
     z.object({
       ...first,
       every: cronOptions.shape.every,
-      cron: cronOptions.shape.cron.meta({
-        icon: 'fa-terminal',
-        placeholder: '30 2 * * mon-fri',
-        pattern: String.raw`^(@[A-Za-z]+|\S+(\s+\S+){4})$`,
-      }),
+      cron: cronOptions.shape.cron.meta({ icon: 'fa-terminal', placeholder: '30 2 * * mon-fri' }),
       ...rest,
     }),
   ])
