@@ -5,12 +5,14 @@ import { createFtpDestination } from '../../lib/destinations/ftp/ftp.ts';
 import { createLocalDestination } from '../../lib/destinations/local/local.ts';
 import { createS3Destination } from '../../lib/destinations/s3/s3.ts';
 import { createSftpDestination } from '../../lib/destinations/sftp/sftp.ts';
+import { createSmbDestination } from '../../lib/destinations/smb/smb.ts';
 import { createWebdavDestination } from '../../lib/destinations/webdav/webdav.ts';
 import type { FlowEntry } from '../../runner/runtime.ts';
 import { TestApache } from '../servers/apache.ts';
 import { startCeph } from '../servers/ceph.ts';
 import { TestGate } from '../servers/gate.ts';
 import { TestProftpd } from '../servers/proftpd.ts';
+import { TestSamba } from '../servers/samba.ts';
 import { startSshd } from '../servers/sshd.ts';
 import { filesBelow } from './runner-traces.ts';
 import { TestBucket } from './s3-bucket.ts';
@@ -45,6 +47,8 @@ export const KILLED_STORAGES: readonly ((folder: string) => Promise<KilledStorag
   webdavStorage,
   sftpStorage,
   s3Storage,
+  // smbd changes its user.
+  ...(process.getuid?.() === 0 ? [smbStorage] : []),
 ];
 
 /** Ids of nodes for a storage of that kind. */
@@ -144,6 +148,23 @@ async function sftpStorage(): Promise<KilledStorage> {
   };
 }
 
+async function smbStorage(): Promise<KilledStorage> {
+  const server = await TestSamba.start();
+  const gate = await TestGate.start(server.port);
+  const root = join(server.share, FOLDER);
+  makeFolder(root, server.account);
+  const { host, share, user, password } = server.settings;
+  return {
+    kind: 'smb',
+    gate,
+    driver: createSmbDestination({ ...server.settings, root: FOLDER }),
+    settings: { host, port: gate.port, share, user, root: FOLDER, timeout: TIMEOUT },
+    secrets: { password },
+    ...onDisk(root, server.account),
+    stop: () => stopAll(gate, server),
+  };
+}
+
 async function s3Storage(): Promise<KilledStorage> {
   const server = await startCeph();
   const bucket = await TestBucket.create(server.endpoint, server.keys);
@@ -174,22 +195,27 @@ function ownFolder(home: string): string {
   return root;
 }
 
-function onDisk(root: string): Pick<KilledStorage, 'plant' | 'traces'> {
+function onDisk(root: string, owner?: Owner): Pick<KilledStorage, 'plant' | 'traces'> {
   return {
     plant: async (path, content) => {
       const file = join(root, path);
-      makeFolder(dirname(file));
+      makeFolder(dirname(file), owner);
       writeFileSync(file, content);
     },
     traces: async () => filesBelow(root),
   };
 }
 
-/** With the owner of the folder above, which exists. */
-function makeFolder(path: string): void {
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** With that owner, else the one of the folder above, which exists. */
+function makeFolder(path: string, owner?: Owner): void {
   const made = mkdirSync(path, { recursive: true });
   if (made === undefined || process.getuid?.() !== 0) return;
-  const { uid, gid } = statSync(dirname(made));
+  const { uid, gid } = owner ?? statSync(dirname(made));
   for (let folder = path; folder.length >= made.length; folder = dirname(folder)) chownSync(folder, uid, gid);
 }
 

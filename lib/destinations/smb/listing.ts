@@ -54,6 +54,18 @@ export async function freeSpace(storage: SmbStorage, signal: AbortSignal): Promi
   return await storage.use('ask for the free space', signal, (session) => freeBytes(session, signal));
 }
 
+/** See the port's `unfinished`. */
+export async function* listUnfinished(
+  storage: SmbStorage,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<ObjectInfo, void> {
+  for await (const { names, entry } of entriesBelow(storage, prefix, signal)) {
+    const { name, bytes, modified } = entry;
+    if (isTemporaryName(name)) yield { path: shownPath(names, name), bytes, modified };
+  }
+}
+
 /** See the port's `sweep`. */
 export async function sweepTemporaries(
   storage: SmbStorage,
@@ -73,7 +85,7 @@ export async function sweepTemporaries(
       else await removeFolder(session, path, signal);
       await pruneFolders(session, names, signal);
     });
-    swept.push([...names.map((name) => fromShare(name) ?? name), entry.name].join('/'));
+    swept.push(shownPath(names, entry.name));
   }
   return swept;
 }
@@ -169,6 +181,10 @@ async function entriesIn(
       throw error;
     }
   });
+}
+
+function shownPath(names: readonly string[], temporary: string): string {
+  return [...names.map((name) => fromShare(name) ?? name), temporary].join('/');
 }
 
 function objectPath(names: readonly string[]): string | undefined {

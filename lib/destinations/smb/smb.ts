@@ -2,7 +2,14 @@ import { z } from 'zod';
 import { BackupError } from '../../errors.ts';
 import type { DestinationDriver } from '../driver.ts';
 import { roundTrip } from '../round-trip.ts';
-import { freeSpace, listObjects, removeObject, statObject, sweepTemporaries } from './listing.ts';
+import {
+  freeSpace,
+  listObjects,
+  listUnfinished,
+  removeObject,
+  statObject,
+  sweepTemporaries,
+} from './listing.ts';
 import { problemOfRoot } from './names.ts';
 import { type SmbOptionsInput, smbOptions } from './options.ts';
 import { readObject } from './read.ts';
@@ -33,6 +40,7 @@ export function createSmbDestination(input: SmbOptionsInput): DestinationDriver 
     remove: async (path, signal) => await removeObject(storage, path, signal),
     freeSpace: async (signal) => await freeSpace(storage, signal),
     sweep: async (olderThan, signal) => await sweepTemporaries(storage, olderThan, signal),
+    unfinished: (prefix, signal) => listUnfinished(storage, prefix, signal),
   };
   return driver;
 }
