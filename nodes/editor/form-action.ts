@@ -72,6 +72,8 @@ export function wireAction(
     result.replaceChildren(line('dbackup-result-busy', text('form.asking')));
     await askNow();
     button.disabled = false;
+    // Below a long form it would be out of sight.
+    result.scrollIntoView({ block: 'nearest' });
   });
   if (action.live === true) askAlways(description, node, row, askNow);
 }

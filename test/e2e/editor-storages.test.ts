@@ -136,6 +136,7 @@ describe('Storages in the editor', function () {
       await storage.fill(kind.secret, 'this is not it');
       const wrong = await storage.ask('test');
       assert.equal(wrong.level, 'error', wrong.text);
+      await until(() => storage.isAnswerInSight('test'));
       assert.match(wrong.text, kind.wrongSecret);
       assert.ok(!wrong.text.includes('this is not it'));
 

@@ -91,6 +91,17 @@ export class NodeForm {
     return { level, text: await said.innerText(), rows, notes };
   }
 
+  /** Whether the whole answer of a button is in sight. */
+  async isAnswerInSight(action: string): Promise<boolean> {
+    const result = this.tray.locator(`.dbackup-row[data-action="${action}"] .dbackup-result`);
+    const [answer, form] = await Promise.all([
+      result.boundingBox(),
+      this.tray.locator('.red-ui-tray-body').boundingBox(),
+    ]);
+    assert.ok(answer !== null && form !== null, 'There is no answer');
+    return answer.y >= form.y && answer.y + answer.height <= form.y + form.height + 1;
+  }
+
   /** Opens the form of a new config node, as the + beside the field does. */
   addConfig(field: string): Promise<NodeForm> {
     return this.#openConfig(`${this.#prefix}-btn-${field}-add`);
