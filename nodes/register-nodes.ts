@@ -49,6 +49,8 @@ function startNode(
   if (started instanceof BackupError) {
     node.error(started.message);
     node.status(failure(started));
+    // The editor would go on showing it when the next node with this id has nothing to say yet.
+    node.on('close', () => node.status({}));
     if (definition.inputs === 1) refuseMessages(node, started);
     return;
   }
