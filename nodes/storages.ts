@@ -1,5 +1,6 @@
 import { ftpStorageNode } from './config/ftp-storage.ts';
 import { localStorageNode } from './config/local-storage.ts';
+import { rsyncStorageNode } from './config/rsync-storage.ts';
 import { s3StorageNode } from './config/s3-storage.ts';
 import { sftpStorageNode } from './config/sftp-storage.ts';
 import { smbStorageNode } from './config/smb-storage.ts';
@@ -22,6 +23,7 @@ export const storageNodes: readonly [AnyStorageNode, ...AnyStorageNode[]] = [
   webdavStorageNode,
   ftpStorageNode,
   smbStorageNode,
+  rsyncStorageNode,
 ];
 
 /** The destination node of every kind. */

@@ -11,6 +11,7 @@ import { until } from '../support/until.ts';
 const TAB = { id: 'the-tab', type: 'tab', label: 'Test', disabled: false, info: '' };
 const at = { z: 'the-tab', schemaVersion: 1 };
 const WRONG = 'this is not it';
+const DESTINATIONS = ['the-sftp', 'the-smb', 'the-rsync'];
 
 describe('Storages on file servers in the editor', function () {
   this.timeout(240_000);
@@ -25,8 +26,8 @@ describe('Storages on file servers in the editor', function () {
     createDatabase(join(folder, 'shop.sqlite'), { megabytes: 1 });
     const go = { props: [], repeat: '', crontab: '', once: false };
     const source = { job: 'shop', files: [join(folder, 'shop.sqlite')] };
-    const target = { from: 'latest', storage: '', target: join(folder, 'restored.sqlite'), job: 'shop' };
-    const wires = [['the-sftp', 'the-smb']];
+    const target = { from: 'message', target: join(folder, 'restored.sqlite'), job: 'shop' };
+    const wires = [DESTINATIONS];
     return {
       flow: [
         TAB,
@@ -34,6 +35,7 @@ describe('Storages on file servers in the editor', function () {
         { id: 'source', type: 'dbackup-sqlite', ...at, ...source, x: 300, y: 80, wires },
         destination('sftp', 80),
         destination('smb', 160),
+        destination('rsync', 240),
         { id: 'back', type: 'inject', ...at, ...go, name: 'back', x: 120, y: 380, wires: [['restore']] },
         { id: 'restore', type: 'dbackup-restore', ...at, ...target, x: 300, y: 380, wires: [[]] },
       ],
@@ -158,21 +160,64 @@ describe('Storages on file servers in the editor', function () {
     await finish(form, storage, 'My smb');
   });
 
+  it('rsync over SSH shows the keys of a host, and is tried until it works', async () => {
+    const { ssh } = servers;
+    const form = await node('the-rsync').open();
+    const storage = await form.addConfig('storage');
+    for (const field of ['host', 'user', 'hostKeys']) await storage.marked(field);
+    assert.deepEqual((await storage.wrong()).sort(), ['host', 'hostKeys', 'user']);
+    await storage.choose('transport', 'ssh-password');
+    await storage.fill('host', ssh.host);
+    await storage.fill('port', String(ssh.port));
+    await storage.fill('user', ssh.user);
+    await storage.fill('password', WRONG);
+    await storage.fill('root', `${ssh.root}/rsync`);
+    const unknown = await storage.ask('test');
+    assert.equal(unknown.level, 'warning', unknown.text);
+    await storage.choice(ssh.hostKeys.ed25519).click();
+    await until(async () => (await storage.wrong()).length === 0);
+    await refused(storage, /did not accept the password/);
+    await storage.fill('password', ssh.password);
+    await refused(storage, /rsync.*create it/);
+    await storage.check('create', true);
+    await accepted(storage);
+    await finish(form, storage, 'My rsync');
+  });
+
+  it('rsync warns of a daemon, which encrypts nothing', async () => {
+    const form = await node('the-rsync').open();
+    const storage = await form.editConfig('storage');
+    const caution = storage.row('transport').locator('.dbackup-caution:visible');
+    assert.equal(await caution.count(), 0);
+    await storage.choose('transport', 'daemon');
+    assert.match(await caution.innerText(), /readable by others/);
+    await storage.marked('module');
+    assert.equal(await storage.row('hostKeys').isVisible(), false);
+    await storage.cancel();
+    await form.cancel();
+  });
+
   it('get the backup, all at once', async () => {
-    assert.deepEqual(await suite.editor.canvas.invalid(), ['latest']);
+    assert.deepEqual(await suite.editor.canvas.invalid(), []);
     await suite.editor.deploy();
+    await until(async () => (await suite.editor.canvas.statuses()).length === 0);
     await node('go').press();
-    for (const id of ['the-sftp', 'the-smb']) assert.match(await node(id).shows(/^✓|^✗/), /^✓/, id);
+    for (const id of DESTINATIONS) assert.match(await node(id).shows(/^✓|^✗/), /^✓/, id);
     const [set = ''] = readdirSync(join(servers.ssh.folder, 'editor', 'shop'));
     assert.match(set, /^\d{8}T\d{6}Z_/);
     assert.deepEqual(readdirSync(join(servers.samba.share, 'editor', 'shop')), [set]);
+    assert.deepEqual(readdirSync(join(servers.ssh.folder, 'rsync', 'shop')), [set]);
   });
 
   it('are offered by their kinds where a set is restored from', async () => {
-    for (const name of ['My sftp', 'My smb']) {
+    for (const [group, name] of [
+      ['SFTP storage', 'My sftp'],
+      ['SMB storage', 'My smb'],
+      ['rsync storage', 'My rsync'],
+    ] as const) {
       const form = await node('restore').open();
-      const { 'SFTP storage': sftp, 'SMB storage': smb } = await form.configs('storage');
-      assert.deepEqual([sftp, smb], [['My sftp'], ['My smb']]);
+      await form.choose('from', 'latest');
+      assert.deepEqual((await form.configs('storage'))[group], [name]);
       await form.chooseConfig('storage', name);
       await form.choose('overwrite', 'replace');
       await until(async () => (await form.wrong()).length === 0);
@@ -187,7 +232,7 @@ describe('Storages on file servers in the editor', function () {
   it('keep their secrets, which a test after the next start still knows', async () => {
     const { editor } = suite;
     await editor.reload();
-    for (const id of ['the-sftp', 'the-smb']) {
+    for (const id of DESTINATIONS) {
       const form = await node(id).open();
       const storage = await form.editConfig('storage');
       assert.match(await storage.input('password').inputValue(), /^(__PWRD__)?$/);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { ftpOptions } from '../../lib/destinations/ftp/options.ts';
 import { localOptions } from '../../lib/destinations/local/options.ts';
+import { rsyncOptions } from '../../lib/destinations/rsync/options.ts';
 import { s3Options } from '../../lib/destinations/s3/options.ts';
 import { S3_PRESETS } from '../../lib/destinations/s3/providers.ts';
 import { sftpOptions } from '../../lib/destinations/sftp/options.ts';
@@ -74,6 +75,7 @@ describe('the storages', () => {
     ['dbackup-ftp-storage', ftpOptions, []],
     ['dbackup-sftp-storage', sftpOptions, []],
     ['dbackup-smb-storage', smbOptions, []],
+    ['dbackup-rsync-storage', rsyncOptions, []],
   ] as const) {
     it(`let people set everything that the driver of ${type} takes`, () => {
       const names = new Set(fieldsOf(type).map(({ name }) => name));
@@ -99,6 +101,9 @@ describe('the storages', () => {
       'dbackup-sftp-storage.passphrase',
       'dbackup-sftp-storage.password',
       'dbackup-smb-storage.password',
+      'dbackup-rsync-storage.privateKey',
+      'dbackup-rsync-storage.passphrase',
+      'dbackup-rsync-storage.password',
     ]) {
       assert.ok(secrets.includes(secret), secret);
     }
