@@ -4,6 +4,7 @@ import { RUNNER } from './compile.ts';
 import type { MeasureOptions } from './measure.ts';
 import { serverCases, serverTargets } from './server-cases.ts';
 import type { Engine } from './servers.ts';
+import { SFTP_CASES, SFTP_TARGETS } from './sftp-cases.ts';
 import type { Workspace } from './workspace.ts';
 
 /** One thing that is timed: a command that writes only below `output`, which is removed after each run. */
@@ -12,7 +13,11 @@ export interface BenchCase {
   /** Ours, or a peer that it is compared with. */
   readonly ours: boolean;
   /** The server that it needs; absent: the files. */
-  readonly needs?: Engine;
+  readonly needs?: Engine | 'sftp';
+  /** Left out unless it is asked for by its name. */
+  readonly slow?: boolean;
+  /** How much it handles, in bytes, when that is not the size of the bench. */
+  bytes?(workspace: Workspace): number;
   command(workspace: Workspace, output: string): string[];
   /** What else it needs to know, and what to look for in its output. */
   options?(workspace: Workspace, output: string): MeasureOptions;
@@ -111,6 +116,7 @@ export const CASES = {
   },
   ...serverCases('postgres'),
   ...serverCases('mariadb'),
+  ...SFTP_CASES,
 } as const satisfies Record<string, BenchCase>;
 
 export type CaseId = keyof typeof CASES;
@@ -155,6 +161,7 @@ export const TARGETS: readonly Target[] = [
   },
   ...serverTargets('postgres'),
   ...serverTargets('mariadb'),
+  ...SFTP_TARGETS,
 ];
 
 /** From the start of `dbackup run` to the first byte of the dump, in seconds. */

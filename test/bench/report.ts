@@ -4,7 +4,7 @@ import { type Measurement, median } from './measure.ts';
 export type Measurements = ReadonlyMap<CaseId, readonly Measurement[]>;
 
 /** Times of every case: median, spread, rate, peak memory. */
-export function timesTable(measurements: Measurements, bytes: number): string[] {
+export function timesTable(measurements: Measurements, bytesOf: (id: CaseId) => number): string[] {
   const rows = [...measurements].map(([id, runs]) => {
     const seconds = runs.map((run) => run.seconds);
     const typical = median(seconds);
@@ -12,7 +12,7 @@ export function timesTable(measurements: Measurements, bytes: number): string[] 
       CASES[id].name,
       `${typical.toFixed(2)} s`,
       `${Math.min(...seconds).toFixed(2)}–${Math.max(...seconds).toFixed(2)}`,
-      `${(bytes / typical / 1e6).toFixed(0)} MB/s`,
+      rate(bytesOf(id) / typical),
       megabytes(peakOf(runs)),
     ];
   });
@@ -72,6 +72,11 @@ function limitOf({ kind, limit }: Target): string {
 function peakOf(runs: readonly Measurement[]): number | undefined {
   const peaks = runs.flatMap(({ peakBytes }) => peakBytes ?? []);
   return peaks.length === 0 ? undefined : Math.max(...peaks);
+}
+
+function rate(bytesPerSecond: number): string {
+  const megabytesPerSecond = bytesPerSecond / 1e6;
+  return `${megabytesPerSecond.toFixed(megabytesPerSecond < 10 ? 1 : 0)} MB/s`;
 }
 
 function megabytes(bytes: number | undefined): string {

@@ -16,9 +16,10 @@ if (options === 'help') console.log(USAGE);
 else await bench(options);
 
 async function bench({ size, runs, folder, only }: BenchOptions): Promise<void> {
-  const chosen = (Object.keys(CASES) as CaseId[]).filter((id) =>
-    id.toLowerCase().includes(only.toLowerCase()),
-  );
+  const chosen = (Object.keys(CASES) as CaseId[]).filter((id) => {
+    const isNamed = id.toLowerCase().includes(only.toLowerCase());
+    return isNamed && (only !== '' || (CASES[id] as BenchCase).slow !== true);
+  });
   console.log(
     `${(size / 1e6).toFixed(0)} MB, ${runs} interleaved runs of ${chosen.length} cases, ${availableParallelism()} cores, Node ${process.versions.node}`,
   );
@@ -34,7 +35,8 @@ async function bench({ size, runs, folder, only }: BenchOptions): Promise<void> 
       for (const id of chosen) measurements.get(id)?.push(await runOnce(id, workspace));
       console.error(`round ${round} of ${runs} done`);
     }
-    console.log(`${timesTable(measurements, size).join('\n')}\n`);
+    const bytesOf = (id: CaseId) => (CASES[id] as BenchCase).bytes?.(workspace) ?? size;
+    console.log(`${timesTable(measurements, bytesOf).join('\n')}\n`);
     const { lines, missed } = targetsTable(measurements);
     console.log(lines.join('\n'));
     if (missed) process.exitCode = 1;

@@ -7,6 +7,7 @@ import { FLOW } from './compile.ts';
 import { writeDatabase, writeText } from './data.ts';
 import { measure } from './measure.ts';
 import { type BenchServer, type Engine, startBenchServer } from './servers.ts';
+import { type BenchSftp, startBenchSftp } from './sftp.ts';
 
 /** The data of one bench, and what restores start from. */
 export interface Workspace {
@@ -24,6 +25,7 @@ export interface Workspace {
   readonly passwordFile: string;
   /** Those that the chosen cases need. */
   readonly servers: Readonly<Partial<Record<Engine, BenchServer>>>;
+  readonly sftp?: BenchSftp;
   remove(): Promise<void>;
 }
 
@@ -35,8 +37,10 @@ export async function prepareWorkspace(
 ): Promise<Workspace> {
   const folder = await mkdtemp(join(parent, 'dbackup-bench-'));
   const servers: Partial<Record<Engine, BenchServer>> = {};
+  let sftp: BenchSftp | undefined;
   const remove = async () => {
     await Promise.all(Object.values(servers).map((server) => server.stop()));
+    await sftp?.stop();
     await rm(folder, { recursive: true, force: true });
   };
   const needs = new Set(chosen.map((id) => (CASES[id] as BenchCase).needs ?? 'files'));
@@ -49,7 +53,9 @@ export async function prepareWorkspace(
       const stored = CASES[`${engine}Sealed`].command(workspace, join(folder, engine, 'stored'));
       await measure(stored, folder);
     }
-    return workspace;
+    if (!needs.has('sftp')) return workspace;
+    sftp = await startBenchSftp(folder, bytes);
+    return { ...workspace, sftp };
   } catch (error) {
     await remove();
     throw error;
