@@ -40,6 +40,7 @@ export class TestRsyncd {
   readonly port: number;
   /** The folder of the modules, as it lies on this disk. */
   readonly home: string;
+  readonly base = '';
   /** How to connect to it. */
   readonly settings: Extract<RsyncOptionsInput, { transport: 'daemon' }>;
   readonly #folder: string;

@@ -58,7 +58,7 @@ export class RsyncRun {
         {
           program,
           // rsync itself notices a silent peer; it makes both sides send a sign of life in time.
-          args: ['--no-motd', `--timeout=${timeout}`, '-e', RELAY, ...passwordOption(password), ...args],
+          args: [...COMMON, `--timeout=${timeout}`, ...passwordOption(password), ...args],
           // The listing tells times without their zone.
           env: { TZ: 'UTC', ...(user === '' ? {} : { USER: user, LOGNAME: user }) },
           subject: 'rsync',
@@ -136,7 +136,11 @@ export class RsyncRun {
   }
 }
 
+/** What is waited for beyond rsync's own patience, in ms. */
 const SILENCE_EXTRA_MS = 5_000;
+
+/** The relay is made of programs that expect pipes to take what they write. */
+const COMMON = ['--no-motd', '--blocking-io', '-e', RELAY];
 
 function passwordOption(password: string | undefined): string[] {
   // From stdin: no file holds it, and no other user can read it.
