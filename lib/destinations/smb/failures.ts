@@ -131,7 +131,9 @@ export class SmbRefusal extends Error {
   readonly answered: boolean;
 
   constructor(lines: readonly string[]) {
-    super(lines.findLast((line) => STATUS.test(line)) ?? lines.at(-1) ?? 'smbclient ended without a word');
+    // The first: what fails then is mostly a consequence of it.
+    const line = lines.find((each) => STATUS.test(each) && !HARMLESS.test(each)) ?? lines.at(-1);
+    super(line ?? 'smbclient ended without a word');
     this.name = 'SmbRefusal';
     this.status = saysDamaged(lines) ? '' : (STATUS.exec(this.message)?.[1] ?? '');
     this.answered = isAnswer(this.status);

@@ -1,17 +1,15 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../../errors.ts';
 import type { ObjectInfo, ReadOptions } from '../driver.ts';
 import { StorageTurn } from '../storage-turn.ts';
+import { oncePassed } from './failures.ts';
 import { quoted } from './folders.ts';
 import { statObject } from './listing.ts';
 import { shareNames } from './names.ts';
 import type { SmbStorage } from './storage.ts';
 
 /** How often in a row a reading that broke is taken up again without having got further. */
-const ATTEMPTS = 5;
-/** How long it is waited then, in ms, times the failures so far: a file that is just replaced is there again soon. */
-const PAUSE_MS = 50;
+const ATTEMPTS = 3;
 
 /** See the port's `read`. */
 export async function readObject(
@@ -67,7 +65,6 @@ async function* bytesOf(
       throwIfAborted(signal);
       failures += 1;
       if (!toBackupError(error).transient || failures === ATTEMPTS) throw error;
-      await wait(PAUSE_MS * failures, undefined, { signal }).catch(() => throwIfAborted(signal));
     }
   }
 }
@@ -89,10 +86,18 @@ async function* piece(
   // A consumer that pauses does not see the abort: the connection must not wait for it.
   const onAbort = () => session.close();
   signal.addEventListener('abort', onAbort, { once: true });
+  const path = quoted(session, shareNames(object.path));
+  const download = () => session.download(path, object.bytes, turn, turn.signal);
+  let chunks: AsyncGenerator<Buffer, void> | undefined;
   try {
-    const path = quoted(session, shareNames(object.path));
+    // A file that is just replaced is open for a moment in a way that keeps others out.
+    let next = await oncePassed(turn.signal, () => {
+      chunks = download();
+      return chunks.next();
+    });
     let at = 0;
-    for await (const chunk of session.download(path, object.bytes, turn, turn.signal)) {
+    for (; next.done !== true; next = await (chunks as AsyncGenerator<Buffer, void>).next()) {
+      const chunk = next.value;
       const wanted = chunk.subarray(Math.max(0, start - at), Math.max(0, end - at));
       at += chunk.length;
       if (wanted.length > 0) yield wanted;
@@ -101,6 +106,7 @@ async function* piece(
   } catch (error) {
     throw storage.failure(error, doing);
   } finally {
+    await chunks?.return();
     turn.close();
     signal.removeEventListener('abort', onAbort);
     loan.giveBack();

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { orAbort, orTimeout } from '../../abort.ts';
 import { BackupError, throwIfAborted } from '../../errors.ts';
 import { type Client, startClient } from './client.ts';
-import { loginFailure, oncePassed, refusalIn, SmbRefusal } from './failures.ts';
+import { isRefusal, loginFailure, oncePassed, refusalIn, SmbRefusal } from './failures.ts';
 import { type SmbOptions, smbLocation } from './options.ts';
 
 /**
@@ -42,7 +42,7 @@ export class SmbSession {
   }
 
   /**
-   * Connects and logs in.
+   * Connects and logs in, for which there is twice the time.
    * @throws BackupError
    */
   static async open(options: SmbOptions, signal: AbortSignal): Promise<SmbSession> {
@@ -56,7 +56,7 @@ export class SmbSession {
     const client = await startClient(options, run, NEVER);
     const session = new SmbSession(options, client, news);
     try {
-      const said = await session.#outcome(signal);
+      const said = await session.#outcome(signal, { patience: 2 });
       if (said === undefined)
         throw loginFailure(await session.#lastWords(), `connect to ${smbLocation(options)}`);
       return session;
@@ -96,7 +96,7 @@ export class SmbSession {
    * @param path in quotes
    * @param bytes that it has
    * @param turn to be told when it is the server's turn
-   * @returns the chunks; leaving them early closes the session
+   * @returns the chunks; leaving them early closes the session, a refusal does not
    * @throws SmbRefusal, BackupError
    */
   async *download(
@@ -107,7 +107,7 @@ export class SmbSession {
   ): AsyncGenerator<Buffer, void> {
     const { stdout } = this.#client.tool;
     let received = 0;
-    let whole = false;
+    let isDone = false;
     let nudging: { stop(): void } | undefined;
     this.#downloading = true;
     const refuseMore = () => {
@@ -137,12 +137,15 @@ export class SmbSession {
           turn.over();
         }
       }
-      whole = true;
+      isDone = true;
+    } catch (error) {
+      isDone = received === 0 && isRefusal(error);
+      throw error;
     } finally {
       nudging?.stop();
       turn.over();
       this.#downloading = false;
-      if (!whole) this.close();
+      if (!isDone) this.close();
     }
   }
 
@@ -163,8 +166,8 @@ export class SmbSession {
     this.#client.tool.stdin.write(`${command}\n`);
   }
 
-  async #success(signal: AbortSignal, watch?: () => void): Promise<readonly string[]> {
-    const said = await this.#outcome(signal, watch);
+  async #success(signal: AbortSignal, watch = () => {}): Promise<readonly string[]> {
+    const said = await this.#outcome(signal, { watch });
     if (said === undefined) throw new SmbRefusal(await this.#lastWords());
     const refusal = refusalIn(said);
     if (refusal === undefined) return said;
@@ -176,7 +179,11 @@ export class SmbSession {
    * Asks until smbclient is done with the command, by one that it does not know.
    * @returns what it said until then; undefined when it has ended
    */
-  async #outcome(signal: AbortSignal, watch: () => void = () => undefined): Promise<string[] | undefined> {
+  async #outcome(
+    signal: AbortSignal,
+    { watch = () => {}, patience = 1 }: { readonly watch?: () => void; readonly patience?: number },
+  ): Promise<string[] | undefined> {
+    const limitMs = this.#timeoutMs * patience;
     const { lines } = this.#news;
     const question = `done-${randomBytes(8).toString('hex')}`;
     const answer = `${question}: command not found`;
@@ -186,7 +193,7 @@ export class SmbSession {
       while (lines.at(-1) !== answer) {
         if (this.#closed) return undefined;
         watch();
-        await orTimeout(orAbort(this.#news.wait(), signal), this.#timeoutMs, () => this.#stalled());
+        await orTimeout(orAbort(this.#news.wait(), signal), limitMs, () => this.#stalled(limitMs));
       }
       return lines.splice(0).slice(0, -1);
     } catch (error) {
@@ -216,8 +223,8 @@ export class SmbSession {
     return stderr;
   }
 
-  #stalled(): BackupError {
-    const text = `${smbLocation(this.options)} did not answer for ${this.options.timeout} s: check the server and its network`;
+  #stalled(limitMs: number): BackupError {
+    const text = `${smbLocation(this.options)} did not answer for ${limitMs / 1000} s: check the server and its network`;
     return new BackupError('stalled', text, { transient: true });
   }
 }
