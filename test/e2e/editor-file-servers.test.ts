@@ -184,7 +184,7 @@ describe('Storages on file servers in the editor', function () {
     await finish(form, storage, 'My rsync');
   });
 
-  it('rsync warns of a daemon, which encrypts nothing', async () => {
+  it('rsync warns of a daemon, which encrypts nothing, and tries that, too', async () => {
     const form = await node('the-rsync').open();
     const storage = await form.editConfig('storage');
     const caution = storage.row('transport').locator('.dbackup-caution:visible');
@@ -193,6 +193,17 @@ describe('Storages on file servers in the editor', function () {
     assert.match(await caution.innerText(), /readable by others/);
     await storage.marked('module');
     assert.equal(await storage.row('hostKeys').isVisible(), false);
+    const { port, settings } = servers.rsyncd;
+    await storage.fill('port', String(port));
+    await storage.fill('module', 'nothing');
+    await storage.fill('user', settings.user ?? '');
+    await storage.fill('password', WRONG);
+    await storage.fill('root', 'editor');
+    await refused(storage, /nothing/);
+    await storage.fill('module', settings.module);
+    await refused(storage, /user and password/);
+    await storage.fill('password', settings.password ?? '');
+    await accepted(storage);
     await storage.cancel();
     await form.cancel();
   });

@@ -100,6 +100,33 @@ const WRONG: Readonly<Record<string, readonly WrongValue[]>> = {
     { field: 'port', value: '0', reason: /^Port: must be at least 1$/, right: variable('FTP_PORT') },
     { field: 'connections', value: '1', reason: /must be at least 2$/, right: '2' },
   ],
+  'dbackup-sftp-storage': [
+    { field: 'user', value: '', reason: /^User: is missing$/, right: variable('SFTP_USER') },
+    { field: 'port', value: '65536', reason: /^Port: must be at most 65535$/, right: '2222' },
+    { field: 'reserveMiB', value: '-1', reason: /^Keep free: must be at least 0$/, right: '0' },
+    { field: 'password', value: '', reason: /is missing$/, right: 'secret', choose: { auth: 'password' } },
+  ],
+  'dbackup-smb-storage': [
+    {
+      field: 'share',
+      value: 'backups/shop',
+      reason: /^Share: does not have the right form$/,
+      right: 'backups',
+    },
+    { field: 'host', value: String.raw`\\nas`, reason: /^Host: does not have the right form$/, right: 'nas' },
+    { field: 'connections', value: '1', reason: /must be at least 2$/, right: '2' },
+  ],
+  'dbackup-rsync-storage': [
+    { field: 'root', value: 'back*', reason: /^Folder: does not have the right form$/, right: 'back/ups' },
+    { field: 'user', value: '', reason: /^User: is missing$/, right: 'backup' },
+    {
+      field: 'module',
+      value: '',
+      reason: /^Module: is missing$/,
+      right: 'backups',
+      choose: { transport: 'daemon' },
+    },
+  ],
   'dbackup-key': [
     { field: 'keyName', value: '../main', reason: /^Key name: does not have the right form$/, right: 'x' },
     { field: 'masterSecret', value: 'short', reason: /at least 12 characters$/, right: 'long enough now' },

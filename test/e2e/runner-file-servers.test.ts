@@ -30,7 +30,7 @@ const CASES: readonly Case[] = [
   {
     template: '21-sftp.json',
     storage: 'SSH server',
-    url: ({ ssh }) => `sftp://${ssh.user}@127.0.0.1:${ssh.port}/${ssh.root}/template`,
+    url: ({ ssh }) => `sftp://${ssh.user}@127.0.0.1:${ssh.port}/${ssh.root}/sftp`,
     urlSecrets: ({ ssh }) => ({
       DBACKUP_SFTP_KEY_FILE: ssh.key.file,
       DBACKUP_SFTP_HOST_KEYS: ssh.hostKeys.ed25519,
@@ -53,6 +53,21 @@ const CASES: readonly Case[] = [
     refused: /user.*password/,
     without: 5,
     port: 'SMB_PORT',
+  },
+  {
+    template: '23-rsync-incremental.json',
+    storage: 'Host with rsync',
+    url: ({ ssh }) => `rsync+ssh://${ssh.user}@127.0.0.1:${ssh.port}/${ssh.root}/rsync`,
+    urlSecrets: ({ ssh }) => ({
+      DBACKUP_RSYNC_KEY_FILE: ssh.key.file,
+      DBACKUP_RSYNC_HOST_KEYS: ssh.hostKeys.ed25519,
+    }),
+    proof: 'RSYNC_KEY_FILE',
+    missingProof: /keyFile: .*RSYNC_KEY_FILE/,
+    wrongProof: ({ ssh }) => ssh.strangersKey.file,
+    refused: /did not accept the key/,
+    without: 5,
+    port: 'RSYNC_PORT',
   },
 ];
 
@@ -152,6 +167,11 @@ describe('dbackup with storages on file servers', function () {
     for (const [template, name, settings] of [
       ['21-sftp.json', 'SSH server', { create: false, root: `${servers.ssh.root}/nowhere` }],
       ['22-smb.json', 'Windows share', { create: false, root: 'nowhere' }],
+      [
+        '23-rsync-incremental.json',
+        'Host with rsync',
+        { create: false, root: `${servers.ssh.root}/nowhere` },
+      ],
     ] as const) {
       const flow = work.write(
         template,
@@ -177,6 +197,11 @@ describe('dbackup with storages on file servers', function () {
         'no user': { user: '' },
         'odd protocol': { protocol: 'NT1' },
       }),
+      ...broken('23-rsync-incremental.json', 'dbackup-rsync-storage', {
+        'no module': { transport: 'daemon' },
+        'no rsync host key': { hostKeys: [] },
+        'another folder': { root: '../other' },
+      }),
     ];
     const flow = work.write('wrong.json', [...read('21-sftp.json'), ...wrong]);
     const { code, stdout } = await call(['validate', flow]);
@@ -190,6 +215,9 @@ describe('dbackup with storages on file servers', function () {
       /"no share" .*, share: is missing/,
       /"no user" .*there is a password, but no user/,
       /"odd protocol" .*, protocol: must be one of SMB3, SMB2/,
+      /"no module" .*, module: is missing/,
+      /"no rsync host key" .*, hostKeys: is missing/,
+      /"another folder" .*, root: it holds \.\./,
     ]) {
       assert.match(stdout, problem);
     }

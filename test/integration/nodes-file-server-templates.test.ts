@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import type { SetSummary } from '../../nodes/set-summary.ts';
 import { idOf, type NodesRuntime, payloadOf, startNodes, template } from '../support/backup-nodes.ts';
 import { type FileServers, skipWithoutFileServers, startFileServers } from '../support/file-servers.ts';
-import { TemplateEnvironment } from '../support/template-environment.ts';
+import { rowsOf, TemplateEnvironment } from '../support/template-environment.ts';
 
 describe('flow templates of storages on file servers in Node-RED', function () {
   this.timeout(120_000);
@@ -46,7 +47,7 @@ describe('flow templates of storages on file servers in Node-RED', function () {
     const [report] = await run<{ set: string; ok: boolean; files: unknown[] }>('21-sftp', 'Report', 1);
     assert.equal(report?.ok, true);
     assert.equal(report?.files.length, 1);
-    const files = readdirSync(join(servers.ssh.folder, 'template', report?.set ?? ''));
+    const files = readdirSync(join(servers.ssh.folder, 'sftp', report?.set ?? ''));
     assert.ok(files.includes('manifest.json'), files.join());
     assert.ok(
       files.some((file) => file.endsWith('.zst.dbk')),
@@ -66,4 +67,29 @@ describe('flow templates of storages on file servers in Node-RED', function () {
     assert.ok(local.includes('manifest.json'));
     assert.deepEqual(readdirSync(join(servers.samba.share, 'dbackup', set)).sort(), local);
   });
+
+  it('23: plainly by rsync, night after night, and encrypted to a folder', async () => {
+    const stored = (set: string) => join(servers.ssh.folder, 'rsync', set);
+    const sets: string[] = [];
+    for (let night = 0; night < 2; night += 1) {
+      const summaries = await run<SetSummary>('23-rsync-incremental', 'Result', 2);
+      await nodes?.stop();
+      const { set = '' } = summaries[0] ?? {};
+      sets.push(set);
+      assert.ok(readdirSync(join(environment.first, set)).some((file) => file.endsWith('.zst.dbk')));
+      assert.ok(readdirSync(stored(set)).includes('app.sqlite'));
+      addRow(environment.database);
+    }
+    const [first = '', second = ''] = sets;
+    assert.notEqual(first, second);
+    const rows = (set: string) => rowsOf(join(stored(set), 'app.sqlite'));
+    assert.equal(rows(second).length, rows(first).length + 1);
+    assert.deepEqual(rows(second).slice(0, -1), rows(first));
+  });
 });
+
+function addRow(file: string): void {
+  const database = new Database(file);
+  database.exec('INSERT INTO item (data) VALUES (randomblob(1000))');
+  database.close();
+}

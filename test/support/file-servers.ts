@@ -1,3 +1,4 @@
+import { TestRsyncd } from '../servers/rsyncd.ts';
 import { TestSamba } from '../servers/samba.ts';
 import { startSshd, type TestSshd } from '../servers/sshd.ts';
 import { skipBecause } from './skip.ts';
@@ -7,6 +8,7 @@ export interface FileServers {
   /** Takes keys and passwords. */
   readonly ssh: TestSshd;
   readonly samba: TestSamba;
+  readonly rsyncd: TestRsyncd;
   /** The variables that the flow templates of these storages ask for. */
   readonly environment: Readonly<Record<string, string>>;
   stop(): Promise<void>;
@@ -22,7 +24,7 @@ export function skipWithoutFileServers(context: Mocha.Context): void {
   if (!canStartFileServers()) skipBecause(context, 'smbd and sshd need root');
 }
 
-/** Starts an sshd and a Samba at once. */
+/** Starts an sshd, a Samba and an rsync daemon at once. */
 export async function startFileServers(): Promise<FileServers> {
   const started: { stop(): Promise<void> }[] = [];
   const stop = async () => void (await Promise.all(started.map((server) => server.stop())));
@@ -31,10 +33,19 @@ export async function startFileServers(): Promise<FileServers> {
     started.push(server);
     return server;
   };
-  const starting = [keep(startSshd({ passwords: 'password' })), keep(TestSamba.start())] as const;
+  const starting = [
+    keep(startSshd({ passwords: 'password' })),
+    keep(TestSamba.start()),
+    keep(TestRsyncd.start()),
+  ] as const;
   try {
-    const [ssh, samba] = await Promise.all(starting);
-    return { ssh, samba, environment: { ...sftpVariables(ssh), ...smbVariables(samba) }, stop };
+    const [ssh, samba, rsyncd] = await Promise.all(starting);
+    const environment = {
+      ...sshVariables('SFTP', ssh),
+      ...smbVariables(samba),
+      ...sshVariables('RSYNC', ssh),
+    };
+    return { ssh, samba, rsyncd, environment, stop };
   } catch (error) {
     await Promise.allSettled(starting);
     await stop();
@@ -42,15 +53,17 @@ export async function startFileServers(): Promise<FileServers> {
   }
 }
 
-function sftpVariables({ host, port, user, key, hostKeys, root }: TestSshd): Record<string, string> {
-  return {
-    SFTP_HOST: host,
-    SFTP_PORT: String(port),
-    SFTP_USER: user,
-    SFTP_KEY_FILE: key.file,
-    SFTP_HOST_KEY: hostKeys.ed25519,
-    SFTP_FOLDER: `${root}/template`,
+function sshVariables(prefix: 'SFTP' | 'RSYNC', server: TestSshd): Record<string, string> {
+  const { host, port, user, key, hostKeys, root } = server;
+  const values = {
+    HOST: host,
+    PORT: String(port),
+    USER: user,
+    KEY_FILE: key.file,
+    HOST_KEY: hostKeys.ed25519,
+    FOLDER: `${root}/${prefix.toLowerCase()}`,
   };
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [`${prefix}_${name}`, value]));
 }
 
 function smbVariables({ host, port, settings }: TestSamba): Record<string, string> {
