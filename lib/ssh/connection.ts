@@ -15,6 +15,11 @@ const KEEPALIVE_MS = 10_000;
 const KEEPALIVES_MISSED = 3;
 /** How long a connection that was told to end may take before its socket is destroyed, in ms. */
 const END_MS = 1_000;
+/** How long a connection that breaks may take to say so, in ms. */
+const LOST_MS = 200;
+
+/** The library's words for a host that refuses the subsystem, or whose program for it ends. */
+const NO_SUBSYSTEM = /unable to start subsystem|exit code/i;
 
 /** SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1). */
 const PROHIBITED = 1;
@@ -86,8 +91,9 @@ export class SshConnection {
     try {
       return await orAbort(opening, this.lost);
     } catch (error) {
-      if (this.lost.aborted) throw abortError(this.lost);
-      throw this.#tooManySessions(error) ?? this.#noSftp(error);
+      const refusal = this.#tooManySessions(error) ?? this.#noSftp(error);
+      if (!isTooManySessions(refusal)) await this.#untilLost();
+      throw this.lost.aborted ? abortError(this.lost) : refusal;
     }
   }
 
@@ -125,10 +131,22 @@ export class SshConnection {
     await this.#closed;
   }
 
+  /** Sessions end a moment before the connection that breaks says so. */
+  async #untilLost(): Promise<void> {
+    const lost = new Promise<void>((resolve) => {
+      this.lost.addEventListener('abort', () => resolve(), { once: true });
+    });
+    if (!this.lost.aborted) await settled(lost, LOST_MS);
+  }
+
   #noSftp(error: unknown): BackupError {
-    const cause = toBackupError(error);
-    const complaint = `${this.name} offers no SFTP (${cause.message}): see Subsystem sftp in its sshd_config`;
-    return new BackupError('unavailable', complaint, { cause: error });
+    const { message } = toBackupError(error);
+    if (NO_SUBSYSTEM.test(message)) {
+      const complaint = `${this.name} offers no SFTP (${message}): see Subsystem sftp in its sshd_config`;
+      return new BackupError('unavailable', complaint, { cause: error });
+    }
+    const complaint = `${this.name} opened no SFTP session: ${message}`;
+    return new BackupError('unavailable', complaint, { transient: true, cause: error });
   }
 
   #noCommands(error: unknown): BackupError {

@@ -23,7 +23,7 @@ describe('sftp: commits whose connection breaks', function () {
 
   beforeEach(async () => {
     await sftp.reset();
-    driver = sftp.driver(2);
+    driver = sftp.driver();
   });
 
   const put = (path: string, content = CONTENT) => sftp.put(driver, path, content);
@@ -48,7 +48,7 @@ describe('sftp: commits whose connection breaks', function () {
   }
 
   it('goes on after a stall', async () => {
-    const driver = sftp.driver(1);
+    const driver = sftp.driver(5);
     const pending = await driver.write('job/a', cut(CONTENT, 65_536), { signal: never });
     proxy.after(1, 'stall', 'server');
     await pending.commit();

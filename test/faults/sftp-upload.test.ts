@@ -14,6 +14,8 @@ import { until } from '../support/until.ts';
 const FAULTS = ['cut', 'reset', 'stall', 'damage'] as const;
 const CONTENT = noise(6_000_000, 3);
 const HASH = sha256(CONTENT);
+/** Timeout of storages that are to notice a stall. */
+const STALL_S = 5;
 
 describe('sftp: uploads whose connection breaks', function () {
   this.timeout(120_000);
@@ -30,7 +32,7 @@ describe('sftp: uploads whose connection breaks', function () {
 
   beforeEach(async () => {
     await sftp.reset();
-    driver = sftp.driver(2);
+    driver = sftp.driver();
   });
 
   const put = (path: string, content = CONTENT) => sftp.put(driver, path, content);
@@ -57,6 +59,7 @@ describe('sftp: uploads whose connection breaks', function () {
   describe('while it writes', () => {
     for (const fault of FAULTS) {
       it(`goes on after a ${fault}, and stores every byte once`, async () => {
+        const driver = sftp.driver(fault === 'stall' ? STALL_S : 60);
         const stream = interrupted(5_000_000, () => proxy.after(100_000, fault, 'client'));
         const pending = await driver.write('job/set/a', stream, { signal: never });
         assert.ok(!proxy.isArmed, 'it happened');
@@ -67,6 +70,7 @@ describe('sftp: uploads whose connection breaks', function () {
       });
 
       it(`goes on after a ${fault} among the answers`, async () => {
+        const driver = sftp.driver(fault === 'stall' ? STALL_S : 60);
         const stream = interrupted(5_000_000, () => proxy.after(500, fault, 'server'));
         const pending = await driver.write('job/set/a', stream, { signal: never });
         assert.ok(!proxy.isArmed, 'it happened');
@@ -76,7 +80,6 @@ describe('sftp: uploads whose connection breaks', function () {
     }
 
     it('survives breaks at any point, again and again', async () => {
-      const driver = sftp.driver(20);
       let breaks = 0;
       async function* breaking(): AsyncGenerator<Buffer> {
         for (let at = 0; at < CONTENT.length; at += 65_536) {
@@ -142,11 +145,8 @@ describe('sftp: uploads whose connection breaks', function () {
         proxy.accepts = 'silence';
         proxy.stall();
       });
-      const error = await rejectsWith(
-        driver.write('job/a', stream, { signal: never }),
-        'unavailable',
-        'stalled',
-      );
+      const writing = sftp.driver(3).write('job/a', stream, { signal: never });
+      const error = await rejectsWith(writing, 'unavailable', 'stalled');
       assert.ok(error.transient, error.message);
       proxy.accepts = 'pass';
       proxy.reset();
@@ -155,19 +155,22 @@ describe('sftp: uploads whose connection breaks', function () {
 
     it('says so when the server dies', async () => {
       const dying = await startSshd();
-      const doomed = createSftpDestination({ ...dying.settings, root: dying.root, timeout: 1 });
+      const doomed = createSftpDestination({ ...dying.settings, root: dying.root, timeout: 3 });
       async function* killing(): AsyncGenerator<Buffer> {
         yield CONTENT;
         await until(() => dying.sessions().length > 0);
         await dying.stop();
         yield CONTENT;
       }
-      const error = await rejectsWith(doomed.write('a', killing(), { signal: never }), 'unavailable');
-      assert.ok(error.transient, error.message);
+      try {
+        const error = await rejectsWith(doomed.write('a', killing(), { signal: never }), 'unavailable');
+        assert.ok(error.transient, error.message);
+      } finally {
+        await dying.stop();
+      }
     });
 
     it('is cancelled while it waits for a connection to come back', async () => {
-      const driver = sftp.driver(60);
       const cancel = new AbortController();
       const stream = interrupted(5_000_000, () => {
         proxy.accepts = 'reset';
@@ -183,23 +186,28 @@ describe('sftp: uploads whose connection breaks', function () {
   });
 
   describe('while it connects', () => {
-    for (const fault of ['reset', 'silence'] as const) {
-      it(`says so when the server answers by ${fault}`, async () => {
-        proxy.accepts = fault;
-        for (const work of [() => put('a'), () => driver.stat('a', never), () => countListed(driver)]) {
-          const error = await rejectsWith(work(), 'unavailable', 'stalled');
-          assert.ok(error.transient, error.message);
-        }
-        proxy.accepts = 'pass';
-        await put('a');
-      });
-    }
+    it('says so when the server refuses connections', async () => {
+      proxy.accepts = 'reset';
+      for (const work of [() => put('a'), () => driver.stat('a', never), () => countListed(driver)]) {
+        const error = await rejectsWith(work(), 'unavailable');
+        assert.ok(error.transient, error.message);
+      }
+      proxy.accepts = 'pass';
+      await put('a');
+    });
+
+    it('says so when the server says nothing', async () => {
+      proxy.accepts = 'silence';
+      const error = await rejectsWith(sftp.driver(1).stat('a', never), 'unavailable');
+      assert.match(error.message, /no answer within 1 s/);
+      assert.ok(error.transient);
+    });
 
     it('says so when connections break at any point of the sign-in', async () => {
       for (let bytes = 1; bytes < 6000; bytes = Math.ceil(bytes * 1.7) + 100) {
         for (const from of ['client', 'server'] as const) {
           proxy.after(bytes, 'reset', from);
-          const fresh = sftp.driver(5);
+          const fresh = sftp.driver(10);
           const result = await fresh.stat('a', never).catch((error: unknown) => error);
           // The point may lie behind the work.
           if (result === undefined) continue;

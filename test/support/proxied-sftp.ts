@@ -41,8 +41,8 @@ export class ProxiedSftp {
     await makeFolder(this.server, this.folder);
   }
 
-  /** @param timeout of the storage's options, in s */
-  driver(timeout: number): DestinationDriver {
+  /** @param timeout of the storage's options, in s: short for what stalls, but a slow machine must sign in within it */
+  driver(timeout = 60): DestinationDriver {
     const { server, proxy } = this;
     const root = `${server.root}/backups`;
     return createSftpDestination({ ...server.settings, port: proxy.port, root, timeout });
