@@ -13,6 +13,7 @@ import { queryFates } from './fates.ts';
 import { queryRuns, type RunQuery, type RunRecord } from './history.ts';
 import { endInstance, failInterruptedRuns } from './interrupted.ts';
 import { createRunJournal } from './journal.ts';
+import { type LastRun, queryLastRuns } from './last-runs.ts';
 import { migrate } from './migrate.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { announcePresence, type Presence } from './presence.ts';
@@ -32,6 +33,10 @@ export interface Store {
   /** Runs that were found unfinished by a dead process when the store was opened, now marked failed. */
   readonly interrupted: readonly string[];
   runs(query?: RunQuery): Promise<RunRecord[]>;
+  /** How each job's last run ended, and when it last succeeded. */
+  lastRuns(): Promise<LastRun[]>;
+  /** Writes something that changes nothing. @throws BackupError when nothing can be recorded at the moment */
+  probe(): Promise<void>;
   /** What is remembered of the schedule with this node id. */
   schedule(node: string): ScheduleMemory;
   /** Whether runs may still be writing, or ended without their set; others are left out. */
@@ -102,6 +107,14 @@ async function registerInstance(db: Kysely<StoreSchema>, id: string): Promise<vo
     .execute();
 }
 
+async function probeStore(db: Kysely<StoreSchema>, file: string, instance: string): Promise<void> {
+  try {
+    await db.updateTable('instances').set({ pid: process.pid }).where('id', '=', instance).execute();
+  } catch (thrown) {
+    throw storeError(thrown, file);
+  }
+}
+
 function createStore(
   db: Kysely<StoreSchema>,
   sqlite: Database.Database,
@@ -125,6 +138,8 @@ function createStore(
     journal,
     interrupted,
     runs: (query = {}) => queryRuns(db, query),
+    lastRuns: () => queryLastRuns(db),
+    probe: () => probeStore(db, sqlite.name, instance),
     schedule: (node) => createScheduleMemory(db, sqlite.name, node),
     fates: (runIds) => queryFates(db, runIds),
     close() {

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import type { FinalState } from '../../lib/runs/outcome.ts';
+import { openStore, STORE_FILE, type Store } from '../../lib/store/store.ts';
+
+describe('store: what is asked of it for health and metrics', () => {
+  let dataDir: string;
+  let store: Store;
+
+  beforeEach(async () => {
+    dataDir = mkdtempSync(join(tmpdir(), 'dbackup-store-'));
+    store = await openStore(dataDir);
+  });
+
+  afterEach(async () => {
+    await store.close();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+
+  async function run(runId: string, job: string, state: FinalState, hour: number): Promise<void> {
+    const openedAt = new Date(Date.UTC(2026, 2, 1, hour));
+    const finishedAt = new Date(Date.UTC(2026, 2, 1, hour, 30));
+    await store.journal.opened({ id: runId, job, openedAt });
+    const result = { runId, job, state, openedAt, finishedAt, rawBytes: hour * 100 };
+    await store.journal.finished({ ...result, artifacts: [], destinations: [] });
+  }
+
+  it('tells how the last run of each job ended, and when one last succeeded', async () => {
+    assert.deepEqual(await store.lastRuns(), []);
+    await run('r1', 'shop', 'succeeded', 1);
+    await run('r2', 'shop', 'succeeded', 3);
+    await run('r3', 'shop', 'failed', 5);
+    await run('r4', 'files', 'partial', 2);
+    await store.journal.opened({ id: 'r5', job: 'shop', openedAt: new Date('2026-03-01T07:00:00Z') });
+    await store.journal.opened({ id: 'r6', job: 'new', openedAt: new Date('2026-03-01T07:00:00Z') });
+    const last = (await store.lastRuns()).toSorted((a, b) => a.job.localeCompare(b.job));
+    assert.deepEqual(last, [
+      {
+        job: 'files',
+        state: 'partial',
+        openedAt: '2026-03-01T02:00:00.000Z',
+        finishedAt: '2026-03-01T02:30:00.000Z',
+        rawBytes: 200,
+        succeededAt: null,
+      },
+      {
+        job: 'shop',
+        state: 'failed',
+        openedAt: '2026-03-01T05:00:00.000Z',
+        finishedAt: '2026-03-01T05:30:00.000Z',
+        rawBytes: 500,
+        succeededAt: '2026-03-01T03:30:00.000Z',
+      },
+    ]);
+  });
+
+  it('says when nothing can be written', async () => {
+    await store.probe();
+    const other = new Database(join(dataDir, STORE_FILE));
+    other.exec("CREATE TRIGGER full BEFORE UPDATE ON instances BEGIN SELECT RAISE(FAIL, 'no room'); END");
+    await assert.rejects(store.probe(), /no room/);
+    other.exec('DROP TRIGGER full');
+    other.close();
+    await store.probe();
+  });
+});
