@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { openStorage } from '../../lib/destinations/open.ts';
 import type { SmbOptionsInput } from '../../lib/destinations/smb/options.ts';
 import { createSmbDestination } from '../../lib/destinations/smb/smb.ts';
+import { ownerTag } from '../../lib/process-owner.ts';
 import { hangingStream, never, rejectsWith } from '../conformance/destination/fixture.ts';
 import { TestSamba } from '../servers/samba.ts';
 import { noise } from '../support/byte-streams.ts';
@@ -87,7 +88,8 @@ describe('smb: who may do what, and who can read it', function () {
   });
 
   it('removes what a process left that was killed', async () => {
-    const dead = join(tmpdir(), 'dbackup-smb-999999999-abcdef');
+    const tag = ownerTag().replace(`-${process.pid}-`, '-999999999-');
+    const dead = join(tmpdir(), `dbackup-smb-${tag}-0123456789abcdef`);
     await mkdir(dead);
     await writeFile(join(dead, 'account'), 'password = x');
     const recipe = {
@@ -190,5 +192,5 @@ describe('smb: who may do what, and who can read it', function () {
 
 /** The folders with settings of smbclient that this process has now. */
 async function ownFolders(): Promise<string[]> {
-  return (await readdir(tmpdir())).filter((name) => name.startsWith(`dbackup-smb-${process.pid}-`));
+  return (await readdir(tmpdir())).filter((name) => name.startsWith(`dbackup-smb-${ownerTag()}-`));
 }

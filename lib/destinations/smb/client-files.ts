@@ -1,10 +1,14 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makePrivateFolder, sweepPrivateFolders } from '../../private-folders.ts';
 import type { SmbOptions } from './options.ts';
 
-/** A folder of ours is named after the process that made it, so that those of dead ones are known. */
-const PREFIX = 'dbackup-smb-';
+/** Of the private folders that hold them. */
+const KIND = 'smb';
+
+/** Once in the life of this process. */
+let sweeping: Promise<unknown> | undefined;
 
 /** What one run of smbclient reads when it starts: its settings, and the password. */
 export interface ClientFiles {
@@ -19,9 +23,10 @@ export interface ClientFiles {
  * the machine. The machine's own smb.conf is not read, which could weaken what was asked for.
  */
 export async function writeClientFiles(options: SmbOptions): Promise<ClientFiles> {
-  sweeping ??= sweepDeadFolders();
+  // Killed processes cannot remove theirs: a password is not to lie there for longer than it must.
+  sweeping ??= sweepPrivateFolders(tmpdir(), KIND).catch(() => []);
   await sweeping;
-  const folder = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
+  const folder = await makePrivateFolder(KIND);
   const remove = () => rm(folder, { recursive: true, force: true }).catch(() => undefined);
   try {
     const configuration = join(folder, 'smb.conf');
@@ -65,26 +70,4 @@ function accountText({ user, domain, password = '' }: SmbOptions): string {
   const lines = [`username = ${user}`, `password = ${password}`];
   if (domain !== '') lines.push(`domain = ${domain}`);
   return `${lines.join('\n')}\n`;
-}
-
-let sweeping: Promise<void> | undefined;
-
-/** Removes what processes left that were killed before they could. */
-async function sweepDeadFolders(): Promise<void> {
-  const names = await readdir(tmpdir()).catch(() => []);
-  for (const name of names) {
-    const pid = Number(new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1] ?? 0);
-    if (pid === 0 || isAlive(pid)) continue;
-    // Those of other users stay: they are not ours to remove.
-    await rm(join(tmpdir(), name), { recursive: true, force: true }).catch(() => undefined);
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-  }
 }
