@@ -124,6 +124,14 @@ describe('sftp: servers at their limits', function () {
     });
   }
 
+  it('exchanges new keys on the way when the server wants to', async () => {
+    await served({ config: ['RekeyLimit 1M'] }, async (_server, driver) => {
+      const content = noise(12_000_000);
+      await put(driver, 'job/a', content);
+      assert.equal(sha256(await collect(await driver.read('job/a', { signal: never }))), sha256(content));
+    });
+  });
+
   it('does not let a strict server end an upload for which nothing comes', async () => {
     await served({ config: ['ClientAliveInterval 1', 'ClientAliveCountMax 2'] }, async (_server, driver) => {
       const content = noise(300_000);

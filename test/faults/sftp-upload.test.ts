@@ -170,6 +170,19 @@ describe('sftp: uploads whose connection breaks', function () {
       }
     });
 
+    it('is cancelled while the server hangs, long before it would give up', async () => {
+      const cancel = new AbortController();
+      const stream = interrupted(5_000_000, () => {
+        proxy.stall();
+        setTimeout(() => cancel.abort(), 300);
+      });
+      const started = performance.now();
+      await rejectsWith(driver.write('job/a', stream, { signal: cancel.signal }), 'aborted');
+      assert.ok(performance.now() - started < 30_000);
+      proxy.reset();
+      await until(sftp.isEmpty, 30_000);
+    });
+
     it('is cancelled while it waits for a connection to come back', async () => {
       const cancel = new AbortController();
       const stream = interrupted(5_000_000, () => {
