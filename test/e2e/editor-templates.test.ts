@@ -37,6 +37,9 @@ interface TemplateNode {
   readonly wires?: readonly (readonly string[])[];
 }
 
+// Each of the servers stops with the process.
+process.setMaxListeners(30);
+
 describe('The templates of Import ▸ Examples, with their variables set', function () {
   this.timeout(240_000);
   let servers: TemplateServers;
