@@ -38,7 +38,6 @@ async function requireArtifacts(folder: SetFiles, manifest: Manifest): Promise<v
     throw new BackupError(
       'incomplete',
       `${file} was stored, but is not there any more: was the disk unmounted, or the folder changed by others?`,
-      { transient: true },
     );
   }
 }

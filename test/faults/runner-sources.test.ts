@@ -24,7 +24,8 @@ describe('dbackup run, when its source fails it', function () {
 
   afterEach(() => work.remove());
 
-  const start = (flow: string) => new RunnerProcess(['run', flow, '--json'], { env: work.env() });
+  const start = (flow: string, ...options: string[]) =>
+    new RunnerProcess(['run', flow, '--json', ...options], { env: work.env() });
 
   const assertNothingStored = () => {
     assert.deepEqual(readdirSync(work.first), []);
@@ -34,23 +35,25 @@ describe('dbackup run, when its source fails it', function () {
   };
 
   describe('because its dump process is killed', () => {
-    const killed = async (flow: string): Promise<Finished> => {
-      const runner = start(flow);
+    const killed = async (flow: string, ...options: string[]): Promise<Finished> => {
+      const runner = start(flow, ...options);
       await stored(runner, 'near');
       process.kill(dumpProcess(work), 'SIGKILL');
       return runner.finished;
     };
     const WHY = /^The process that reads \S+large\.sqlite was killed \(SIGKILL\) before it was done/;
 
+    const ONCE = ['--attempts', '1'];
+
     it('fails, says so, and leaves nothing', async () => {
-      const finished = await killed(work.flow({ files: [large], rate: SLOW }));
+      const finished = await killed(work.flow({ files: [large], rate: SLOW }), ...ONCE);
       assert.equal(finished.code, 1);
       assert.match(failuresOf(finished)['large.sqlite'] ?? '', WHY);
       assertNothingStored();
     });
 
     it('stores the other databases', async () => {
-      const finished = await killed(work.flow({ files: [large, work.database], rate: SLOW }));
+      const finished = await killed(work.flow({ files: [large, work.database], rate: SLOW }), ...ONCE);
       assert.equal(finished.code, 5);
       assert.match(failuresOf(finished)['large.sqlite'] ?? '', WHY);
       await assertHolds(work, ['shop.sqlite']);
@@ -58,6 +61,25 @@ describe('dbackup run, when its source fails it', function () {
         filesBelow(work.first).filter((file) => file.includes('large')),
         [],
       );
+    });
+
+    it('dumps that database again when all else is done, and says so', async () => {
+      const finished = await killed(work.flow({ files: [large, work.database], rate: SLOW }));
+      assert.equal(finished.code, 0, finished.stdout);
+      await assertHolds(work, ['large.sqlite', 'shop.sqlite'], 'complete');
+      const events = eventsOf(finished.stdout);
+      const begun = events.flatMap(({ event, stage, database, rawBytes }) =>
+        event === 'progress' && stage === 'dumping' && rawBytes === 0 ? String(database) : [],
+      );
+      assert.deepEqual(
+        begun.filter((database, index) => database !== begun[index - 1]),
+        ['large.sqlite', 'shop.sqlite', 'large.sqlite'],
+      );
+      assert.ok(events.every(({ event }) => event !== 'artifact-failed'));
+      const waiting = events.find(({ event, stage }) => event === 'progress' && stage === 'waiting');
+      const { attempt, nodes } = (waiting?.retry ?? {}) as { attempt?: number; nodes?: string[] };
+      assert.deepEqual([attempt, nodes], [2, ['src']]);
+      assert.match(finished.stdout, /large\.sqlite failed: .* was killed .*; attempt 2 of 3 in \d+ s/);
     });
   });
 
@@ -112,14 +134,18 @@ function failuresOf({ stdout }: Finished): Record<string, string> {
   );
 }
 
-/** Both storages have one partial set with these databases, whose content is right. */
-async function assertHolds(work: RunnerWorkspace, databases: readonly string[]): Promise<void> {
+/** Both storages have one set with these databases, whose content is right. */
+async function assertHolds(
+  work: RunnerWorkspace,
+  databases: readonly string[],
+  status: 'complete' | 'partial' = 'partial',
+): Promise<void> {
   for (const root of [work.first, join(work.second, 'deep', 'er')]) {
     const args = ['verify', 'latest', '--storage', root, '--level', 'content', '--json'];
     const { code, stdout } = await dbackup(args, { env: work.env() });
-    assert.equal(code, 5, stdout);
+    assert.equal(code, status === 'complete' ? 0 : 5, stdout);
     const report = JSON.parse(stdout) as { ok: boolean; status: string; artifacts: { database: string }[] };
-    assert.deepEqual([report.ok, report.status], [true, 'partial']);
+    assert.deepEqual([report.ok, report.status], [true, status]);
     assert.deepEqual(
       report.artifacts.map(({ database }) => database),
       databases,
