@@ -16,8 +16,8 @@ const clock = { time: time.meta({ icon: 'fa-clock-o', placeholder: '02:30' }) };
 const rest = {
   zone: zone.meta({ icon: 'fa-globe', placeholder: 'Europe/Berlin' }),
   overlap: overlap.meta({ icon: 'fa-clone' }),
-  catchUp: catchUp.meta({ icon: 'fa-history', unit: 'h' }),
-  jitter: jitter.meta({ icon: 'fa-random', unit: 's' }),
+  catchUp: catchUp.meta({ icon: 'fa-history', unit: 'h', section: 'advanced' }),
+  jitter: jitter.meta({ icon: 'fa-random', unit: 's', section: 'advanced' }),
 };
 
 /** When the node fires, in one of five forms. */

@@ -284,6 +284,26 @@ describe('a scheduler', () => {
     });
   });
 
+  it('records a fire before it starts it: who dies in between fires nothing twice', async () => {
+    const world = new SchedulerWorld(nightly);
+    const claim = world.memory.claim.bind(world.memory);
+    let died = false;
+    world.memory.claim = async (at) => {
+      assert.deepEqual(world.fires, []);
+      await claim(at);
+      died = true;
+      // The process ends here: whoever waits for the answer does so for ever.
+      return new Promise(() => undefined);
+    };
+    await world.clock.until('2026-05-02T02:30:00Z');
+    assert.equal(died, true);
+    world.memory.claim = claim;
+    await world.down('2026-05-02T09:00:00Z');
+    assert.deepEqual(world.told, []);
+    await world.clock.until('2026-05-03T02:30:00Z');
+    assert.deepEqual(world.told, ['2026-05-03T02:30 schedule']);
+  });
+
   it('of several processes with one memory fires each time in one of them', async () => {
     const world = new SchedulerWorld(hourly);
     const others = [world.create(), world.create()];
