@@ -17,11 +17,14 @@ export function flowTriggers(
   const enabled = enabledNodes(nodes);
   const graph = new FlowGraph(enabled, new Set(nodes.map(({ id }) => id)));
   const templates = new Set(enabled.filter(({ type }) => type === 'subflow').map(({ id }) => id));
+  const isSchedule = (node: FlowNode) => types.get(node.type)?.role === 'trigger';
+  // What leads to a schedule tells it what to do, and starts nothing itself.
+  const reached = (node: FlowNode) => graph.reachableFrom(node.id, { rescues: false, stop: isSchedule });
   return enabled.filter(
     (node) =>
-      (node.type === 'inject' || types.get(node.type)?.role === 'trigger') &&
+      (node.type === 'inject' || isSchedule(node)) &&
       !templates.has(node.z ?? '') &&
-      graph.reachableFrom(node.id, { rescues: false }).some((reached) => starts(reached, types)),
+      reached(node).some((found) => starts(found, types)),
   );
 }
 

@@ -94,7 +94,7 @@ describe('The templates of Import ▸ Examples, with their variables set', funct
       await editor.deploy();
 
       const shown = new Set<string>();
-      for (const trigger of template.filter(isTrigger)) {
+      for (const trigger of template.filter((node) => isTrigger(template, node))) {
         await start(trigger);
         for (const id of reached(template, trigger.id)) shown.add(id);
         await until(async () => {
@@ -120,7 +120,7 @@ describe('The templates of Import ▸ Examples, with their variables set', funct
 
   /** What a person does to make the flow run. */
   async function start({ type, name = '', url = '' }: TemplateNode): Promise<void> {
-    if (type === 'inject') return (await suite.editor.canvas.labelled(name)).press();
+    if (type !== 'http in') return (await suite.editor.canvas.labelled(name)).press();
     const answer = await fetch(`${suite.server.url}${url}`, { method: 'POST' });
     assert.equal(answer.status, 202);
     assert.match(((await answer.json()) as { runId: string }).runId, /^\w+$/);
@@ -131,8 +131,11 @@ function read(name: string): readonly TemplateNode[] {
   return JSON.parse(readFileSync(join(ROOT, 'flows', `${name}.json`), 'utf8'));
 }
 
-function isTrigger({ type }: TemplateNode): boolean {
-  return type === 'inject' || type === 'http in';
+/** What leads to a schedule only tells it what to do. */
+function isTrigger(template: readonly TemplateNode[], { type, wires = [] }: TemplateNode): boolean {
+  const targets = wires.flat().map((id) => template.find((node) => node.id === id)?.type);
+  if (type === 'inject') return !targets.includes('dbackup-schedule');
+  return type === 'dbackup-schedule' || type === 'http in';
 }
 
 /** Ids of the nodes behind that one which show a result. */
@@ -143,6 +146,6 @@ function reached(template: readonly TemplateNode[], from: string): string[] {
   }
   return [...met].filter((id) => {
     const role = nodeSchemas[template.find((node) => node.id === id)?.type ?? '']?.role;
-    return role !== undefined && role !== 'transform';
+    return role !== undefined && role !== 'transform' && role !== 'trigger';
   });
 }

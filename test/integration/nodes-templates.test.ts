@@ -115,4 +115,18 @@ describe('flow templates in Node-RED', () => {
   it('10: is started by a clock, and by hand', async () => {
     assert.equal((await run('10-nightly', 1)).length, 1);
   });
+
+  it('24: is started by a schedule, which messages pause and resume', async () => {
+    const flows = template('24-schedule');
+    nodes = await startNodes(flows);
+    const schedule = idOf(flows, 'dbackup-schedule');
+    for (const { id } of flows.filter(({ type }) => type === 'inject')) {
+      nodes.runtime.fire(id);
+      await nodes.runtime.tracker.idle();
+    }
+    nodes.runtime.fire(schedule, { command: 'fire' });
+    const [message] = await nodes.records('Result', 1);
+    assert.equal(payloadOf<SetSummary>(message).status, 'complete');
+    assert.deepEqual(nodes.recorded('Errors'), []);
+  });
 });
