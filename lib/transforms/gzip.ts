@@ -5,21 +5,24 @@ import { rechunk } from '../bytes/rechunk.ts';
 import { BLOCK_BYTES, type ByteStream } from '../bytes/stream.ts';
 import { BackupError } from '../errors.ts';
 import { encodeEnd, encodeMember, PLAIN_HEADER_BYTES, TRAILER_BYTES } from './gzip-format.ts';
+import { MOST_RSYNCABLE_BYTES, rsyncableBlocks } from './rsyncable.ts';
 
 /** Worst case of deflate: 5 bytes for every stored stretch of 16 KiB, and room for header and trailer. */
-const OUTPUT_CHUNK_BYTES = BLOCK_BYTES + 5 * (BLOCK_BYTES / (16 * 1024)) + 256;
+const OVERHEAD_BYTES = 5 * (MOST_RSYNCABLE_BYTES / (16 * 1024)) + 256;
 
 /**
  * Compresses to independent gzip members of 1 MiB of input, in parallel on the thread pool, each telling
  * its length, and an empty member at the end. Any gunzip reads it as one file.
+ * @param rsyncable the members end where the content says so: see `rsyncableBlocks`
  */
 export async function* compressGzip(
   input: ByteStream,
-  level: number,
+  { level, rsyncable }: { readonly level: number; readonly rsyncable: boolean },
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   const inFlight = parallelBlocks();
-  const blocks = rechunk(abortable(input, signal), BLOCK_BYTES, inFlight);
+  const source = abortable(input, signal);
+  const blocks = rsyncable ? rsyncableBlocks(source, inFlight) : rechunk(source, BLOCK_BYTES, inFlight);
   const work = async (block: Buffer) => {
     const done = { member: await compressBlock(block, level), contentBytes: block.length };
     blocks.release(block);
@@ -38,7 +41,7 @@ export async function* compressGzip(
 
 function compressBlock(block: Buffer, level: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    zlib.gzip(block, { level, chunkSize: OUTPUT_CHUNK_BYTES }, (cause, gzipped) => {
+    zlib.gzip(block, { level, chunkSize: block.length + OVERHEAD_BYTES }, (cause, gzipped) => {
       if (cause) reject(new BackupError('internal', `gzip could not compress: ${cause.message}`, { cause }));
       else resolve(encodeMember(gzipped.subarray(PLAIN_HEADER_BYTES)));
     });

@@ -4,6 +4,7 @@ import { mapOrdered, parallelBlocks } from '../bytes/parallel.ts';
 import { rechunk } from '../bytes/rechunk.ts';
 import { BLOCK_BYTES, type ByteStream } from '../bytes/stream.ts';
 import { BackupError } from '../errors.ts';
+import { MOST_RSYNCABLE_BYTES, rsyncableBlocks } from './rsyncable.ts';
 import { CHECKSUM_BYTES } from './zstd-format.ts';
 import { SeekTableWriter } from './zstd-seek-table.ts';
 
@@ -15,17 +16,20 @@ const LARGE_BLOCK_BYTES = 4 * BLOCK_BYTES;
  * Compresses to a file of independent zstd frames of 1 MiB of input (4 MiB from level 13 on), in parallel
  * on the thread pool, each with its content size and checksum, and a seek table at the end. Any zstd tool
  * reads it as one file. Empty input becomes one empty frame.
+ * @param rsyncable the frames end where the content says so: see `rsyncableBlocks`
  */
 export async function* compressZstd(
   input: ByteStream,
-  level: number,
+  { level, rsyncable }: { readonly level: number; readonly rsyncable: boolean },
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   const large = level >= LARGE_BLOCK_LEVEL;
-  const blockBytes = large ? LARGE_BLOCK_BYTES : BLOCK_BYTES;
+  const usualBytes = large ? LARGE_BLOCK_BYTES : BLOCK_BYTES;
+  const blockBytes = rsyncable ? MOST_RSYNCABLE_BYTES : usualBytes;
   // Each block in flight has an engine, which takes up to 50 MB at the highest level.
   const inFlight = large ? parallelBlocks() - 1 : parallelBlocks();
-  const blocks = rechunk(abortable(input, signal), blockBytes, inFlight);
+  const source = abortable(input, signal);
+  const blocks = rsyncable ? rsyncableBlocks(source, inFlight) : rechunk(source, blockBytes, inFlight);
   const compressors = new FrameCompressors(level, blockBytes);
   const table = new SeekTableWriter();
   const compressBlock = async (block: Buffer): Promise<Frame> => {

@@ -4,6 +4,11 @@ import { defineNode } from '../define-node.ts';
 import { nodeName } from '../forms/common-fields.ts';
 import { passTransform } from './pass-transform.ts';
 
+/** What zstd and gzip can do for destinations that send differences only. */
+const forRsync = {
+  rsyncable: z.boolean().default(false).meta({ icon: 'fa-refresh', section: 'advanced' }),
+};
+
 /** The same fields for each algorithm, with its own range of levels. */
 function variant<Algorithm extends CompressAlgorithm>(algorithm: Algorithm) {
   const { min, max, default: usual } = COMPRESS_LEVELS[algorithm];
@@ -25,10 +30,13 @@ export const compressNode = defineNode({
   inputs: 1,
   outputs: 1,
   schemaVersion: 1,
-  schema: z.discriminatedUnion('algorithm', [variant('zstd'), variant('gzip'), variant('brotli')]),
+  schema: z.discriminatedUnion('algorithm', [
+    variant('zstd').extend(forRsync),
+    variant('gzip').extend(forRsync),
+    variant('brotli'),
+  ]),
   setup(context) {
-    const { algorithm, level: chosen } = context.settings;
-    const options = { algorithm, level: chosen };
+    const { name: _name, ...options } = context.settings;
     const transform = createCompress(options);
     return {
       onInput: (message, deliver) => passTransform(context, transform, options, message, deliver),

@@ -51,6 +51,28 @@ transformConformance(
   ),
 );
 
+transformConformance(
+  withTool(
+    subject(
+      'compress with zstd, stable for rsync',
+      () => createCompress({ algorithm: 'zstd', rsyncable: true }),
+      'detected',
+      20,
+    ),
+  ),
+);
+transformConformance(
+  withTool({
+    ...subject(
+      'compress with gzip, stable for rsync',
+      () => createCompress({ algorithm: 'gzip', rsyncable: true }),
+      'detected',
+      10,
+    ),
+    slowForNoise: true,
+  }),
+);
+
 for (const algorithm of ['sha256', 'sha512', 'blake2b512'] as const) {
   transformConformance(subject(`checksum ${algorithm}`, () => createChecksum({ algorithm }), 'detected', 20));
 }

@@ -23,6 +23,15 @@ async function through(transform: Transform, raw: Buffer): Promise<{ bytes: Buff
   return { bytes, record: pass.record() };
 }
 
+/** How much of `second` is in `first` too, in pieces of 1 KiB at any place there. */
+function sharedBytes(first: Buffer, second: Buffer): number {
+  let shared = 0;
+  for (let at = 0; at + 1024 <= second.length; at += 1024) {
+    if (first.includes(second.subarray(at, at + 1024))) shared += 1024;
+  }
+  return shared;
+}
+
 describe('createCompress', () => {
   it('takes each algorithm at its own default level', async () => {
     for (const [algorithm, level] of [
@@ -52,6 +61,24 @@ describe('createCompress', () => {
     }
   });
 
+  it('keeps the compressed form of what has not changed, when it is stable for rsync', async () => {
+    const raw = sqlText(6_000_000);
+    const changed = Buffer.concat([Buffer.from('-- one line more\n'), raw]);
+    for (const algorithm of ['zstd', 'gzip'] as const) {
+      const shared = async (rsyncable: boolean) => {
+        const first = await through(createCompress({ algorithm, rsyncable }), raw);
+        const second = await through(createCompress({ algorithm, rsyncable }), changed);
+        const back = await collect(
+          undoSteps([second.record], cut(second.bytes, 65_536), { keys: EMPTY_KEY_RING, signal: never }),
+        );
+        assert.ok(back.equals(changed));
+        return sharedBytes(first.bytes, second.bytes) / second.bytes.length;
+      };
+      assert.ok((await shared(true)) > 0.7, algorithm);
+      assert.ok((await shared(false)) < 0.1, algorithm);
+    }
+  });
+
   it('refuses wrong options and says which', () => {
     const wrong: [CompressOptions, RegExp][] = [
       [{ algorithm: 'zstd', level: 20 }, /level of zstd is between 1 and 19, not 20/],
@@ -60,6 +87,7 @@ describe('createCompress', () => {
       [{ algorithm: 'brotli', level: 12 }, /level of brotli is between 0 and 11/],
       [{ algorithm: 'gzip', level: 1.5 }, /level/],
       [{ algorithm: 'lzma' as 'gzip' }, /algorithm/],
+      [{ algorithm: 'brotli', rsyncable: true }, /brotli cannot be made for rsync/],
     ];
     for (const [options, message] of wrong) {
       assert.throws(() => createCompress(options), { code: 'invalid-config', message });
