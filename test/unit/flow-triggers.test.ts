@@ -41,11 +41,17 @@ describe('flow triggers', () => {
 
   it('are schedule nodes that lead to something to do, too', () => {
     const schedule = (id: string, to: string) => ({ id, type: 'clock', z: 't', wires: [[to]] });
-    const nodes = flow(schedule('nightly', 's'), inject('pause', ['nightly']), schedule('idle', 'log'), source, {
-      id: 'log',
-      type: 'debug',
-      z: 't',
-    });
+    const nodes = flow(
+      schedule('nightly', 's'),
+      inject('pause', ['nightly']),
+      schedule('idle', 'log'),
+      source,
+      {
+        id: 'log',
+        type: 'debug',
+        z: 't',
+      },
+    );
     assert.deepEqual(ids(flowTriggers(nodes, TYPES)), ['nightly']);
   });
 
