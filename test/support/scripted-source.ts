@@ -23,6 +23,8 @@ export interface Script {
   readonly listing?: 'fails' | 'hangs';
   /** So many dumps fail at first, in this way, with errors that pass; then all is well. */
   readonly passing?: { readonly how: 'start' | 'break' | 'die' | 'proof'; readonly times: number };
+  /** After so many dumps somebody has dropped it. */
+  readonly goneAfter?: number;
   /** So many listings fail at first. */
   readonly listingFailures?: number;
   /** Noticed while listing. */
@@ -82,6 +84,7 @@ export class ScriptedSource implements SourceDriver {
     if (script.startHangs) await hang(signal);
     const dumps = (this.dumps.get(script.name) ?? 0) + 1;
     this.dumps.set(script.name, dumps);
+    if (dumps > (script.goneAfter ?? dumps)) throw new BackupError('not-found', `There is no ${database.id}`);
     const fault = dumps <= (script.passing?.times ?? 0) ? script.passing?.how : undefined;
     if (fault === 'start') throw passing(`${script.name} does not start now`);
     const dump = new ScriptedDump(
