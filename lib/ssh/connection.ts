@@ -1,11 +1,11 @@
 import { connect, type Socket } from 'node:net';
-import type { AnyAuthMethod, AuthHandlerMiddleware, Client, ClientChannel, SFTPWrapper } from 'ssh2';
+import type { AnyAuthMethod, Client, ClientChannel, SFTPWrapper } from 'ssh2';
 import { orAbort, settled } from '../abort.ts';
 import { abortError, BackupError, throwIfAborted, toBackupError } from '../errors.ts';
 import { HostKeyCheck } from './host-key.ts';
 import type { KnownHosts } from './known-hosts.ts';
 import type { SshOptions } from './options.ts';
-import { signInMethods } from './sign-in.ts';
+import { inTurn, signInMethods } from './sign-in.ts';
 import { loadSsh, type SshLibrary } from './ssh-library.ts';
 
 /** How long the host may take to let us in, in ms. */
@@ -272,27 +272,6 @@ async function connectOnce(attempt: Attempt, signal: AbortSignal): Promise<SshCo
   } finally {
     signal.removeEventListener('abort', stop);
   }
-}
-
-/** Tries one after the other. */
-function inTurn(
-  methods: readonly AnyAuthMethod[],
-  confirm: () => Promise<void>,
-  fail: (error: unknown) => void,
-): AuthHandlerMiddleware {
-  let tried = 0;
-  return (_left, _partial, next) => {
-    const method = methods[tried];
-    tried += 1;
-    if (method === undefined) fail(allRefused());
-    else confirm().then(() => next(method), fail);
-  };
-}
-
-function allRefused(): Error {
-  return Object.assign(new Error('All methods of signing in were refused'), {
-    level: 'client-authentication',
-  });
 }
 
 function levelOf(error: unknown): unknown {

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { AnyAuthMethod, ParsedKey } from 'ssh2';
+import type { AnyAuthMethod, AuthHandlerMiddleware, ParsedKey } from 'ssh2';
 import { BackupError, toBackupError } from '../errors.ts';
 import type { SshOptions } from './options.ts';
 import type { SshLibrary } from './ssh-library.ts';
@@ -27,6 +27,30 @@ export async function signInMethods(ssh: SshLibrary, options: SshOptions): Promi
       );
     }
   }
+}
+
+/**
+ * Tries one after the other.
+ * @param confirm is awaited before each of them
+ */
+export function inTurn(
+  methods: readonly AnyAuthMethod[],
+  confirm: () => Promise<void>,
+  fail: (error: unknown) => void,
+): AuthHandlerMiddleware {
+  let tried = 0;
+  return (_left, _partial, next) => {
+    const method = methods[tried];
+    tried += 1;
+    if (method === undefined) fail(allRefused());
+    else confirm().then(() => next(method), fail);
+  };
+}
+
+function allRefused(): Error {
+  return Object.assign(new Error('All methods of signing in were refused'), {
+    level: 'client-authentication',
+  });
 }
 
 /** Some servers take a password only as the answer to a question. */

@@ -68,8 +68,8 @@ export class Upload {
   }
 
   /** @param create makes the file, and gives its handle */
-  async open(create: (channel: SftpChannel) => Promise<Buffer>): Promise<void> {
-    await this.#openWith(({ channel }) => create(channel));
+  open(create: (channel: SftpChannel) => Promise<Buffer>): Promise<void> {
+    return this.#openWith(create);
   }
 
   /** Takes a chunk; resolves when there is room for the next one. */
@@ -218,7 +218,7 @@ export class Upload {
     for (;;) {
       if (this.#resumes > RESUMES) throw storage.failure(this.#breakage, `write ${path}`);
       try {
-        await this.#openWith((loan) => this.#reopen(loan));
+        await this.#openWith((channel) => this.#reopen(channel));
         return;
       } catch (error) {
         throwIfAborted(this.#signal);
@@ -231,9 +231,9 @@ export class Upload {
   }
 
   /** Opens the file on a channel of its own, and sends what was not confirmed. */
-  async #openWith(open: (loan: Loan) => Promise<Buffer>): Promise<void> {
+  async #openWith(open: (channel: SftpChannel) => Promise<Buffer>): Promise<void> {
     const loan = await this.#place.storage.lend(`write ${this.#place.path}`, this.#signal);
-    const opening = open(loan);
+    const opening = open(loan.channel);
     this.#opening = opening;
     try {
       const session = { loan, handle: await orAbort(opening, this.#signal) };
@@ -250,7 +250,7 @@ export class Upload {
     }
   }
 
-  async #reopen({ channel }: Loan): Promise<Buffer> {
+  async #reopen(channel: SftpChannel): Promise<Buffer> {
     const { temporary, path } = this.#place;
     const handle = await channel.open(pathOf(channel, temporary), 'r+').catch((error: unknown) => {
       throw isMissing(error) ? lost(path) : error;
