@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { zstdDecompressSync } from 'node:zlib';
 import Database from 'better-sqlite3';
 import type { SetSummary } from '../../nodes/set-summary.ts';
 import { idOf, type NodesRuntime, payloadOf, startNodes, template } from '../support/backup-nodes.ts';
@@ -68,7 +69,7 @@ describe('flow templates of storages on file servers in Node-RED', function () {
     assert.deepEqual(readdirSync(join(servers.samba.share, 'dbackup', set)).sort(), local);
   });
 
-  it('23: plainly by rsync, night after night, and encrypted to a folder', async () => {
+  it('23: unencrypted by rsync, night after night, and encrypted to a folder', async () => {
     const stored = (set: string) => join(servers.ssh.folder, 'rsync', set);
     const sets: string[] = [];
     for (let night = 0; night < 2; night += 1) {
@@ -77,12 +78,16 @@ describe('flow templates of storages on file servers in Node-RED', function () {
       const { set = '' } = summaries[0] ?? {};
       sets.push(set);
       assert.ok(readdirSync(join(environment.first, set)).some((file) => file.endsWith('.zst.dbk')));
-      assert.ok(readdirSync(stored(set)).includes('app.sqlite'));
+      assert.ok(readdirSync(stored(set)).includes('app.sqlite.zst'));
       addRow(environment.database);
     }
     const [first = '', second = ''] = sets;
     assert.notEqual(first, second);
-    const rows = (set: string) => rowsOf(join(stored(set), 'app.sqlite'));
+    const rows = (set: string) => {
+      const file = join(environment.root, `${basename(set)}.sqlite`);
+      writeFileSync(file, zstdDecompressSync(readFileSync(join(stored(set), 'app.sqlite.zst'))));
+      return rowsOf(file);
+    };
     assert.equal(rows(second).length, rows(first).length + 1);
     assert.deepEqual(rows(second).slice(0, -1), rows(first));
   });
