@@ -34,6 +34,7 @@ describe('A person who builds a backup flow in the editor', function () {
 
   it('finds the nodes in the palette', async () => {
     assert.deepEqual(await suite.editor.paletteLabels('backup'), [
+      'schedule',
       'postgres',
       'mysql',
       'sqlite',
