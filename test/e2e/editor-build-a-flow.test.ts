@@ -43,8 +43,11 @@ describe('A person who builds a backup flow in the editor', function () {
       'checksum',
       'local',
       's3',
+      'sftp',
       'webdav',
       'ftp',
+      'smb',
+      'rsync',
       'restore',
       'verify',
     ]);
