@@ -12,6 +12,8 @@ export class TestProxy {
   windowBytes = 64 * 1024;
   /** What happens to a new connection. */
   accepts: 'pass' | 'reset' | 'silence' = 'pass';
+  /** Bytes that came from each side so far, over all connections. */
+  readonly passed = { client: 0, server: 0 };
   readonly #server: Server;
   readonly #links = new Set<Link>();
   #trap: Trap | undefined;
@@ -101,6 +103,7 @@ export class TestProxy {
 
   /** Looks at a chunk before it is passed on. */
   #passes(chunk: Buffer, from: 'server' | 'client'): void {
+    this.passed[from] += chunk.length;
     const trap = this.#trap;
     if (trap === undefined || trap.from !== from) return;
     trap.bytes -= chunk.length;
