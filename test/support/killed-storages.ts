@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { DestinationDriver } from '../../lib/destinations/driver.ts';
 import { createFtpDestination } from '../../lib/destinations/ftp/ftp.ts';
 import { createLocalDestination } from '../../lib/destinations/local/local.ts';
+import { createRsyncDestination } from '../../lib/destinations/rsync/rsync.ts';
 import { createS3Destination } from '../../lib/destinations/s3/s3.ts';
 import { createSftpDestination } from '../../lib/destinations/sftp/sftp.ts';
 import { createSmbDestination } from '../../lib/destinations/smb/smb.ts';
@@ -12,6 +13,7 @@ import { TestApache } from '../servers/apache.ts';
 import { startCeph } from '../servers/ceph.ts';
 import { TestGate } from '../servers/gate.ts';
 import { TestProftpd } from '../servers/proftpd.ts';
+import { TestRsyncd } from '../servers/rsyncd.ts';
 import { TestSamba } from '../servers/samba.ts';
 import { startSshd } from '../servers/sshd.ts';
 import { filesBelow } from './runner-traces.ts';
@@ -40,16 +42,8 @@ export interface KilledStorage {
   stop(): Promise<void>;
 }
 
-/** How each kind of storage is started; the folder is for those on this disk. */
-export const KILLED_STORAGES: readonly ((folder: string) => Promise<KilledStorage>)[] = [
-  localStorage,
-  ftpStorage,
-  webdavStorage,
-  sftpStorage,
-  s3Storage,
-  // smbd changes its user.
-  ...(process.getuid?.() === 0 ? [smbStorage] : []),
-];
+/** Starts a storage; the folder is for one on this disk. */
+export type StorageStarter = (folder: string) => Promise<KilledStorage>;
 
 /** Ids of nodes for a storage of that kind. */
 export function nodesOf({ kind, settings }: KilledStorage, tab: string): FlowEntry[] {
@@ -77,7 +71,7 @@ export function nodesOf({ kind, settings }: KilledStorage, tab: string): FlowEnt
   ];
 }
 
-async function localStorage(folder: string): Promise<KilledStorage> {
+export async function localStorage(folder: string): Promise<KilledStorage> {
   const root = join(folder, FOLDER);
   mkdirSync(root);
   return {
@@ -90,7 +84,7 @@ async function localStorage(folder: string): Promise<KilledStorage> {
   };
 }
 
-async function ftpStorage(): Promise<KilledStorage> {
+export async function ftpStorage(): Promise<KilledStorage> {
   const server = await TestProftpd.start({ security: 'plain' });
   const gate = await TestGate.start(server.port);
   const root = ownFolder(server.home);
@@ -106,7 +100,7 @@ async function ftpStorage(): Promise<KilledStorage> {
   };
 }
 
-async function webdavStorage(): Promise<KilledStorage> {
+export async function webdavStorage(): Promise<KilledStorage> {
   const server = await TestApache.start();
   const gate = await TestGate.start(server.port);
   const root = ownFolder(server.root);
@@ -123,7 +117,7 @@ async function webdavStorage(): Promise<KilledStorage> {
   };
 }
 
-async function sftpStorage(): Promise<KilledStorage> {
+export async function sftpStorage(): Promise<KilledStorage> {
   const server = await startSshd();
   const gate = await TestGate.start(server.port);
   const root = ownFolder(server.folder);
@@ -148,7 +142,22 @@ async function sftpStorage(): Promise<KilledStorage> {
   };
 }
 
-async function smbStorage(): Promise<KilledStorage> {
+export async function rsyncStorage(): Promise<KilledStorage> {
+  const server = await TestRsyncd.start();
+  const gate = await TestGate.start(server.port);
+  const { password = '', ...place } = { ...server.settings, root: FOLDER };
+  return {
+    kind: 'rsync',
+    gate,
+    driver: createRsyncDestination({ ...place, password }),
+    settings: { ...place, port: gate.port, timeout: TIMEOUT },
+    secrets: { password },
+    ...onDisk(ownFolder(server.home)),
+    stop: () => stopAll(gate, server),
+  };
+}
+
+export async function smbStorage(): Promise<KilledStorage> {
   const server = await TestSamba.start();
   const gate = await TestGate.start(server.port);
   const root = join(server.share, FOLDER);
@@ -165,7 +174,7 @@ async function smbStorage(): Promise<KilledStorage> {
   };
 }
 
-async function s3Storage(): Promise<KilledStorage> {
+export async function s3Storage(): Promise<KilledStorage> {
   const server = await startCeph();
   const bucket = await TestBucket.create(server.endpoint, server.keys);
   const gate = await TestGate.start(Number(new URL(server.endpoint).port));
