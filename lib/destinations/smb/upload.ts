@@ -13,7 +13,7 @@ import type { SmbPlace } from './place.ts';
 /** How often the share is asked whether the file is there, in ms; then again and again. */
 const LOOKS_MS = [20, 20, 20, 40, 100];
 /** How long a server may still take to make a file whose client was ended while it asked for it, in ms. */
-const LATE_MS = 150;
+const LATE_MS = 300;
 /** How many times its timeout the server may take, after the last byte, to write its caches through. */
 const FINAL_PATIENCE = 10;
 
