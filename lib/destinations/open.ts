@@ -4,6 +4,7 @@ import { BackupError } from '../errors.ts';
 import type { DestinationDriver } from './driver.ts';
 import { openFtp } from './ftp/url.ts';
 import { createLocalDestination } from './local/local.ts';
+import { openRsyncDaemon, openRsyncSsh } from './rsync/url.ts';
 import { openS3 } from './s3/url.ts';
 import { openSftp } from './sftp/url.ts';
 import { openSmb } from './smb/url.ts';
@@ -17,6 +18,8 @@ const OPENERS: Readonly<Record<string, StorageOpener>> = {
   file: openFolder,
   ftp: openFtp,
   ftps: openFtp,
+  rsync: openRsyncDaemon,
+  'rsync+ssh': openRsyncSsh,
   sftp: openSftp,
   smb: openSmb,
   webdav: openWebdav,
