@@ -26,8 +26,8 @@ USER node
 WORKDIR /data
 VOLUME ["/data", "/backups"]
 EXPOSE 1880
-# The runner answers 503 until its flow has started, and not at all when it hangs.
+# Whether it reacts. Whether backups would succeed is told by /readyz: a restart would not mend that.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:1880/').then((answer) => process.exit(answer.status === 503 ? 1 : 0), () => process.exit(1))"]
+  CMD ["node", "-e", "fetch('http://127.0.0.1:1880/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["tini", "--", "dbackup"]
 CMD ["serve", "/flows/flow.json", "--user-dir", "/data", "--host", "0.0.0.0", "--port", "1880"]

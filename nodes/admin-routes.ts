@@ -33,7 +33,9 @@ export const ADMIN_ROOT = '/dbackup/api';
 
 /** The part of `RED` that serving the admin routes takes; without the editor there is none. */
 export type AdminApi = RuntimeApi & {
-  readonly httpAdmin?: Pick<NodeAPI['httpAdmin'], 'post'> | null;
+  readonly httpAdmin?:
+    | (Pick<NodeAPI['httpAdmin'], 'post'> & Partial<Pick<NodeAPI['httpAdmin'], 'get'>>)
+    | null;
   readonly auth?: Pick<NodeAPI['auth'], 'needsPermission'>;
 };
 

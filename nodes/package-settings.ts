@@ -5,6 +5,10 @@ import { BackupError } from '../lib/errors.ts';
 
 const HOUR_MS = 3_600_000;
 const DEFAULT_SWEEP_HOURS = 24;
+const MIB = 1024 * 1024;
+const DEFAULT_MIN_FREE_MIB = 1024;
+/** A pebibyte: more is a mistake. */
+const MAX_MIN_FREE_MIB = 2 ** 30;
 /** Ten years: more is a mistake. */
 const MAX_SWEEP_HOURS = 87_600;
 
@@ -24,6 +28,8 @@ export const packageSettings = z.strictObject({
   schedules: z.boolean().optional(),
   /** How long what interrupted runs have left in a storage stays there; 0 for ever. */
   sweepAfterHours: z.number().nonnegative().max(MAX_SWEEP_HOURS).optional(),
+  /** Free space that each destination must have for `readyz` to pass; 0: none. */
+  minFreeMiB: z.number().nonnegative().max(MAX_MIN_FREE_MIB).optional(),
 });
 
 export type PackageSettings = z.infer<typeof packageSettings>;
@@ -74,5 +80,24 @@ export function sweepGraceMs(
   throw new BackupError(
     'invalid-config',
     `DBACKUP_SWEEP_AFTER_HOURS is ${JSON.stringify(text)}: give it a number of hours, as 24 or 0.5, or 0 to sweep nothing`,
+  );
+}
+
+/**
+ * Free bytes that each destination must have for DBackup to be ready: `DBACKUP_MIN_FREE_MIB`, else as settings.js
+ * says, else 1 GiB. 0 asks for none.
+ * @throws BackupError `invalid-config`
+ */
+export function leastFreeBytes(
+  { minFreeMiB = DEFAULT_MIN_FREE_MIB }: PackageSettings,
+  env: Readonly<Record<string, string | undefined>>,
+): number {
+  const text = env.DBACKUP_MIN_FREE_MIB?.trim() ?? '';
+  if (text === '') return minFreeMiB * MIB;
+  const mebibytes = Number(text);
+  if (/^\d*\.?\d+$/.test(text) && mebibytes <= MAX_MIN_FREE_MIB) return mebibytes * MIB;
+  throw new BackupError(
+    'invalid-config',
+    `DBACKUP_MIN_FREE_MIB is ${JSON.stringify(text)}: give it a number of mebibytes, as 1024, or 0 to ask for none`,
   );
 }

@@ -4,6 +4,7 @@ import { BackupError, toBackupError } from '../lib/errors.ts';
 import { type AdminApi, serveActions } from './admin-routes.ts';
 import type { AnyNode, BackupMessage, Deliver, NodeBehaviour, NodeContext } from './define-node.ts';
 import { formOf, readSettings, settingsError } from './forms/settings.ts';
+import { serveOperations } from './operations/admin-operations.ts';
 import { type BackupRuntime, backupRuntime, type RuntimeApi } from './runtime.ts';
 import { attachOffers, findOffer, findService, PLACE, serviceOf } from './services.ts';
 import { failure } from './status/status-text.ts';
@@ -17,6 +18,7 @@ type Done = (error?: Error) => void;
 export function registerNodes(RED: NodeSetApi, definitions: readonly AnyNode[]): void {
   for (const definition of definitions) registerNode(RED, definition);
   serveActions(RED, definitions);
+  serveOperations(RED);
 }
 
 function registerNode(RED: RuntimeApi, definition: AnyNode): void {
@@ -37,6 +39,8 @@ export function credentialsOf({ schema }: AnyNode): Record<string, { type: 'pass
 interface Started {
   readonly runtime: BackupRuntime;
   readonly behaviour: NodeBehaviour;
+  /** Of a source: what the runs are called that it opens. */
+  readonly job: string | undefined;
 }
 
 function startNode(
@@ -54,14 +58,18 @@ function startNode(
     if (definition.inputs === 1) refuseMessages(node, started);
     return;
   }
-  const { runtime, behaviour } = started;
-  attachOffers(node, behaviour.offers ?? []);
-  const place = findOffer(behaviour.offers ?? [], PLACE);
+  const { runtime, behaviour, job } = started;
+  const offers = behaviour.offers ?? [];
+  const watched = { id: node.id, type: definition.type, name: node.name, offers, job };
+  attachOffers(node, offers);
+  runtime.watched.add(watched);
+  const place = findOffer(offers, PLACE);
   if (place !== undefined) runtime.startupSweep.add(() => place.binding());
   if (definition.role !== 'config') runtime.board.enlist(node.id, definition.role);
   if (definition.inputs === 1) listen(RED, node, started);
   behaviour.start?.();
   node.on('close', (done: () => void) => {
+    runtime.watched.remove(watched);
     behaviour.close?.();
     // A deploy leaves the runs alone; when Node-RED ends, it waits until they are cleaned up.
     if (runtime.closing.aborted) runtime.shutdown('Node-RED ends').then(done, done);
@@ -83,10 +91,15 @@ function setUp(
     if ('problems' in result) return settingsError(label, result.problems);
     // The settings were just read with the schema of this very definition.
     const context = contextOf(RED, runtime, definition, node, label, result.settings as never);
-    return { runtime, behaviour: definition.setup(context) };
+    return { runtime, behaviour: definition.setup(context), job: jobOf(definition, result.settings) };
   } catch (thrown) {
     return toBackupError(thrown, label);
   }
+}
+
+function jobOf({ role }: AnyNode, settings: unknown): string | undefined {
+  if (role !== 'source' || typeof settings !== 'object' || settings === null) return undefined;
+  return 'job' in settings && typeof settings.job === 'string' ? settings.job : undefined;
 }
 
 function contextOf<Settings>(

@@ -2,15 +2,18 @@ import { tmpdir } from 'node:os';
 import type { NodeAPI, NodeStatus } from 'node-red';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { BackupEngine } from '../lib/engine/backup-engine.ts';
-import { BackupError, toBackupError } from '../lib/errors.ts';
+import { BackupError, throwIfAborted, toBackupError } from '../lib/errors.ts';
 import { sweepPrivateFolders } from '../lib/private-folders.ts';
 import type { RunJournal } from '../lib/runs/journal.ts';
 import { StartupSweep } from '../lib/runs/startup-sweep.ts';
 import { openStore, type Store } from '../lib/store/store.ts';
 import { DeployWindow } from './deploy-window.ts';
 import { LaunchedFlows } from './launched-flows.ts';
+import { Operations } from './operations/operations.ts';
+import { WatchedNodes } from './operations/watched-nodes.ts';
 import {
   dataDirectory,
+  leastFreeBytes,
   type PackageSettings,
   readPackageSettings,
   retryLimits,
@@ -39,6 +42,10 @@ export interface BackupRuntime {
   readonly reports: RunReports;
   /** Removes what killed runs have left in the storages of the flow. */
   readonly startupSweep: StartupSweep;
+  /** The backup nodes that run now. */
+  readonly watched: WatchedNodes;
+  /** Health and metrics. */
+  readonly operations: Operations;
   /** Folder of the history and the key vault. */
   readonly dataDir: string;
   readonly settings: PackageSettings;
@@ -104,6 +111,7 @@ function allRuntimes(): WeakMap<object, BackupRuntime> {
 function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   const settings = readPackageSettings((RED.settings as { dbackup?: unknown }).dbackup);
   const graceMs = sweepGraceMs(settings, process.env);
+  const leastFree = leastFreeBytes(settings, process.env);
   const dataDir = dataDirectory(settings, RED.settings.userDir);
   const closing = new AbortController();
   let opened: Promise<Store> | undefined;
@@ -133,6 +141,24 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     tell: (notice) => reports.tell(notice),
     signal: closing.signal,
   });
+  const clock = allClocks().get(RED.events) ?? systemClock;
+  const watched = new WatchedNodes();
+  // Whoever asks while it ends must not open it again.
+  const storeWhileOpen = async () => {
+    throwIfAborted(closing.signal);
+    return await store();
+  };
+  const operations = new Operations({
+    engine,
+    clock,
+    watched,
+    events: RED.events,
+    closing: closing.signal,
+    leastFreeBytes: leastFree,
+    schedules: settings.schedules !== false,
+    probeStore: async () => (await storeWhileOpen()).probe(),
+    lastRuns: async () => (await storeWhileOpen()).lastRuns(),
+  });
   const beginSweep = () => startupSweep.begin();
   RED.events.on('flows:started', beginSweep);
   // Passwords of servers may lie there, for this user only.
@@ -153,6 +179,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     RED.events.removeListener('flows:started', beginSweep);
     closing.abort(new BackupError('aborted', reason));
     await Promise.all([engine.shutdown(reason), startupSweep.idle()]);
+    operations.dispose();
     board.close();
     deploys.dispose();
     await closeStore(opened, RED.log);
@@ -161,11 +188,13 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     engine,
     tracker,
     launches,
-    clock: allClocks().get(RED.events) ?? systemClock,
+    clock,
     board,
     deploys,
     reports,
     startupSweep,
+    watched,
+    operations,
     dataDir,
     settings,
     closing: closing.signal,

@@ -1,5 +1,6 @@
 import type { DestinationDriver } from '../lib/destinations/driver.ts';
 import { BackupError } from '../lib/errors.ts';
+import type { ScheduleWatch } from '../lib/health/schedule-check.ts';
 import type { EncryptionKey, KeyRing } from '../lib/keys/keys.ts';
 import type { DestinationBinding } from '../lib/plan/bindings.ts';
 import type { MysqlServer } from '../lib/sources/mysql/options.ts';
@@ -51,6 +52,8 @@ export interface ScheduleService {
   pause(): Promise<void>;
   /** @throws BackupError when that cannot be recorded */
   resume(): Promise<void>;
+  /** How it is doing. */
+  watch(): ScheduleWatch;
 }
 
 export const SCHEDULE: ServiceKey<ScheduleService> = { name: 'schedule' };

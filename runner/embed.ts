@@ -15,6 +15,7 @@ import { FlowLog } from './log.ts';
 import { memoryStorage } from './memory-storage.ts';
 import { loadNodeRed, type NodeRed, type RuntimeModule } from './node-red.ts';
 import { findNodeSets, nodeTypesOf } from './node-sets.ts';
+import { handleOperation } from './operations-handler.ts';
 import type { EmbeddedRuntime, FlowEntry, RuntimeOptions } from './runtime.ts';
 import { catchUncaught } from './uncaught.ts';
 
@@ -64,6 +65,7 @@ class Embedded implements EmbeddedRuntime {
   readonly #cleanup = new Cleanup();
   #tracker: RunTracker | undefined;
   #gate: GatedServer | undefined;
+  #started = false;
   #stopping: Promise<void> | undefined;
 
   constructor(nodeRed: NodeRed, options: RuntimeOptions, log: FlowLog) {
@@ -91,7 +93,12 @@ class Embedded implements EmbeddedRuntime {
     const { http, onUncaught, logger, countMessages, clock } = this.#options;
     if (onUncaught !== undefined) this.#cleanup.add(catchUncaught(onUncaught, logger));
     if (http !== undefined) {
-      const gate = await listen(http.host ?? '127.0.0.1', http.port);
+      const gate = await listen(http.host ?? '127.0.0.1', http.port, (request, response) =>
+        handleOperation(request, response, {
+          started: this.#started,
+          operations: existingRuntime(this)?.operations,
+        }),
+      );
       this.#gate = gate;
       this.#cleanup.add(() => gate.close());
     }
@@ -113,6 +120,7 @@ class Embedded implements EmbeddedRuntime {
       return loaded;
     });
     assertAllRun(runtime, expected, this.#log);
+    this.#started = true;
     this.#gate?.open(this.#httpNodes(settings.httpNodeRoot));
   }
 

@@ -2,7 +2,7 @@ import { Console } from 'node:console';
 import { DEFAULT_LIMITS } from '../lib/engine/retries.ts';
 import { toBackupError } from '../lib/errors.ts';
 import type { FlowNode } from '../lib/plan/flow-file.ts';
-import { type PackageSettings, sweepGraceMs } from '../nodes/package-settings.ts';
+import { leastFreeBytes, type PackageSettings, sweepGraceMs } from '../nodes/package-settings.ts';
 import { type BackupRuntime, existingRuntime } from '../nodes/runtime.ts';
 import { parseDuration } from './duration.ts';
 import { startRuntime } from './embed.ts';
@@ -132,6 +132,7 @@ async function start(
  */
 function packageSettingsOf({ planning, attempts }: PaceOptions, env: Environment): PackageSettings {
   sweepGraceMs({}, env);
+  leastFreeBytes({}, env);
   const databaseAttempts = Math.min(attempts ?? 1, DEFAULT_LIMITS.databaseAttempts);
   return {
     ...(planning === undefined ? {} : { planningSeconds: parseDuration(planning) / 1000 }),

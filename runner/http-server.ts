@@ -4,6 +4,8 @@ import { BackupError } from '../lib/errors.ts';
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
+export type FirstHandler = (request: IncomingMessage, response: ServerResponse) => boolean;
+
 /** A listening HTTP server that answers 503 until it is told who answers. */
 export interface GatedServer {
   readonly server: Server;
@@ -17,15 +19,18 @@ export interface GatedServer {
 
 /**
  * Takes the port at once, so that a port in use is known before anything else starts.
+ * @param first answers before all others, also while the flow starts; false when it is not for it
  * @throws BackupError `unavailable` when the port is taken or not allowed
  */
-export async function listen(host: string, port: number): Promise<GatedServer> {
+export async function listen(host: string, port: number, first: FirstHandler): Promise<GatedServer> {
   let answer: RequestHandler = (_request, response) => {
     response
       .writeHead(503, { 'content-type': 'text/plain', 'retry-after': '1' })
       .end('The flow is starting.\n');
   };
-  const server = createServer((request, response) => answer(request, response));
+  const server = createServer((request, response) => {
+    if (!first(request, response)) answer(request, response);
+  });
   await listening(server, host, port);
   const address = server.address() as AddressInfo;
   const shownHost = address.family === 'IPv6' ? `[${address.address}]` : address.address;

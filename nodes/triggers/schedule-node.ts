@@ -1,4 +1,5 @@
 import { BackupError } from '../../lib/errors.ts';
+import type { ScheduleWatch } from '../../lib/health/schedule-check.ts';
 import { DueFires } from '../../lib/schedule/due-fires.ts';
 import { timetableOf } from '../../lib/schedule/options.ts';
 import {
@@ -25,6 +26,10 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
   readonly #fires: DueFires;
   readonly #scheduler: Scheduler;
   #shown = '';
+  #view: ScheduleView | undefined;
+  /** When it looked at the clock last, or began to. */
+  #lookedAt = 0;
+  #latenessMs: number | undefined;
 
   constructor(context: NodeContext<ScheduleSettings>) {
     const { id, settings } = context;
@@ -41,6 +46,7 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
   /** Begins to fire by itself once all nodes of the flow have started. */
   begin(): void {
     const { runtime, id } = this.#context;
+    this.#lookedAt = this.#now();
     if (!this.#firesByItself()) return;
     runtime.launches.onEnded(id, () => this.#scheduler.wake());
     runtime.closing.addEventListener('abort', this.#onClosing);
@@ -72,9 +78,14 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
     return this.#scheduler.resume();
   }
 
+  watch(): ScheduleWatch {
+    return { view: this.#view, lookedAt: this.#lookedAt, latenessMs: this.#latenessMs };
+  }
+
   start({ at, reason, missed }: Fire): void {
     const { runtime, self } = this.#context;
     if (runtime.closing.aborted) return;
+    if (reason === 'schedule') this.#latenessMs = this.#now() - at;
     const payload = { scheduledAt: new Date(at).toISOString(), reason, missed };
     this.#context.launch({ topic: self.name ?? '', payload });
   }
@@ -86,6 +97,8 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
 
   show(view: ScheduleView): void {
     const now = this.#now();
+    this.#view = view;
+    this.#lookedAt = now;
     const status = scheduleStatus(view, this.#text, (at) => shortTime(at, this.#fires.timetable.zone, now));
     const shown = JSON.stringify(status);
     if (shown !== this.#shown) this.#context.status(status);

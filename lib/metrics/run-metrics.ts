@@ -1,0 +1,96 @@
+import type { EventEmitter } from 'node:events';
+import { isStored } from '../backupset/manifest.ts';
+import type { DestinationOutcome, EngineEvents, RunProgress, RunResult } from '../runs/outcome.ts';
+import type { LastRun } from '../store/last-runs.ts';
+import type { MetricRegistry } from './registry.ts';
+
+/** How a run may end, so that each of these counters is there before it first counts. */
+const STATES = ['succeeded', 'partial', 'failed', 'cancelled'] as const;
+
+/** Keeps the metrics of runs by what the engine tells. */
+export class RunMetrics {
+  readonly #registry: MetricRegistry;
+  readonly #destinationName: (node: string) => string;
+  readonly #jobs = new Set<string>();
+  /** Attempts that are waited for, by run: each pause is told of every second. */
+  readonly #pauses = new Map<string, Set<string>>();
+
+  /** @param destinationName the label of the destination with this node id */
+  constructor(
+    registry: MetricRegistry,
+    events: EventEmitter<EngineEvents>,
+    destinationName: (node: string) => string,
+  ) {
+    this.#registry = registry;
+    this.#destinationName = destinationName;
+    events.on('state', ({ job }) => this.know(job));
+    events.on('progress', (progress) => this.#progressed(progress));
+    events.on('finished', (result) => this.#finished(result));
+  }
+
+  /** Makes the counters of a job known: one that appears with its first failure hides that from `increase`. */
+  know(job: string): void {
+    if (this.#jobs.has(job)) return;
+    this.#jobs.add(job);
+    for (const state of STATES) this.#registry.add('dbackup_runs_total', { job, state }, 0);
+    this.#registry.add('dbackup_databases_failed_total', { job }, 0);
+    this.#registry.add('dbackup_retries_total', { job }, 0);
+  }
+
+  /** What was known before this process started. */
+  recall({ job, state, openedAt, finishedAt, rawBytes, succeededAt }: LastRun): void {
+    const ended = Date.parse(finishedAt);
+    this.#remember(job, state === 'succeeded', ended, ended - Date.parse(openedAt), rawBytes ?? 0);
+    if (succeededAt === null) return;
+    const succeeded = Date.parse(succeededAt) / 1000;
+    this.#registry.set('dbackup_job_last_success_timestamp_seconds', { job }, succeeded);
+  }
+
+  #progressed({ runId, job, retry }: RunProgress): void {
+    if (retry === undefined) return;
+    const pauses = this.#pauses.get(runId) ?? new Set();
+    this.#pauses.set(runId, pauses);
+    const pause = `${retry.nodes.toSorted().join()}\n${retry.attempt}`;
+    if (pauses.has(pause)) return;
+    pauses.add(pause);
+    this.#registry.add('dbackup_retries_total', { job });
+  }
+
+  #finished(result: RunResult): void {
+    const { runId, job, state, openedAt, finishedAt, rawBytes, artifacts, destinations } = result;
+    this.know(job);
+    this.#pauses.delete(runId);
+    const ended = finishedAt.getTime();
+    const durationMs = ended - openedAt.getTime();
+    this.#registry.add('dbackup_runs_total', { job, state });
+    this.#registry.observe('dbackup_run_duration_seconds', { job }, durationMs / 1000);
+    if (state === 'succeeded' || state === 'partial') {
+      this.#registry.observe('dbackup_run_raw_bytes', { job }, rawBytes);
+    }
+    this.#remember(job, state === 'succeeded', ended, durationMs, rawBytes);
+    if (state === 'succeeded') {
+      this.#registry.set('dbackup_job_last_success_timestamp_seconds', { job }, ended / 1000);
+    }
+    const failed = artifacts.filter(({ error }) => error !== undefined).length;
+    this.#registry.add('dbackup_databases_failed_total', { job }, failed);
+    for (const outcome of destinations) this.#stored(job, outcome);
+  }
+
+  #stored(job: string, { node, set, error, attempts = 1 }: DestinationOutcome): void {
+    const labels = { job, destination: this.#destinationName(node) };
+    const files = set?.manifest.artifacts.filter(isStored) ?? [];
+    const raw = files.reduce((sum, artifact) => sum + artifact.raw.bytes, 0);
+    const stored = files.reduce((sum, artifact) => sum + artifact.stored.bytes, 0);
+    this.#registry.add('dbackup_destination_attempts_total', labels, attempts);
+    this.#registry.add('dbackup_destination_failures_total', labels, error === undefined ? 0 : 1);
+    this.#registry.add('dbackup_destination_raw_bytes_total', labels, raw);
+    this.#registry.add('dbackup_destination_stored_bytes_total', labels, stored);
+  }
+
+  #remember(job: string, succeeded: boolean, endedMs: number, durationMs: number, rawBytes: number): void {
+    this.#registry.set('dbackup_job_last_run_timestamp_seconds', { job }, endedMs / 1000);
+    this.#registry.set('dbackup_job_last_run_succeeded', { job }, succeeded ? 1 : 0);
+    this.#registry.set('dbackup_job_last_run_duration_seconds', { job }, durationMs / 1000);
+    this.#registry.set('dbackup_job_last_run_raw_bytes', { job }, rawBytes);
+  }
+}

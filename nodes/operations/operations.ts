@@ -1,0 +1,45 @@
+import type { BackupEngine } from '../../lib/engine/backup-engine.ts';
+import type { HealthReport } from '../../lib/health/check.ts';
+import type { LastRun } from '../../lib/store/last-runs.ts';
+import { Metrics, type MetricsPage } from './metrics.ts';
+import { Readiness, type ReadinessParts } from './readiness.ts';
+
+/** What is answered at each address. */
+export type OperationName = 'healthz' | 'readyz' | 'metrics';
+
+export interface OperationsParts extends Omit<ReadinessParts, 'engineEvents'> {
+  readonly engine: Pick<BackupEngine, 'events' | 'activeRuns'>;
+  lastRuns(): Promise<readonly LastRun[]>;
+}
+
+/** Health and metrics of one Node-RED, for whoever operates it. */
+export class Operations {
+  readonly #parts: OperationsParts;
+  readonly #readiness: Readiness;
+  readonly #metrics: Metrics;
+
+  constructor(parts: OperationsParts) {
+    this.#parts = parts;
+    this.#readiness = new Readiness({ ...parts, engineEvents: parts.engine.events });
+    this.#metrics = new Metrics({ ...parts, readiness: this.#readiness });
+    // What runs once is over before anybody asks.
+    if (parts.schedules) parts.events.on('flows:started', this.#begin);
+  }
+
+  /** Whether backups would succeed now. Never rejects. */
+  ready(): Promise<HealthReport> {
+    return this.#readiness.report();
+  }
+
+  /** @throws BackupError `unavailable` when the package prom-client is not installed */
+  metrics(): Promise<MetricsPage> {
+    return this.#metrics.page();
+  }
+
+  dispose(): void {
+    this.#parts.events.removeListener('flows:started', this.#begin);
+    this.#readiness.dispose();
+  }
+
+  readonly #begin = (): void => this.#metrics.begin();
+}
