@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { backupFlow, RunnerWorkspace } from '../support/runner-flows.ts';
 import { dbackup } from '../support/runner-process.ts';
-import { SERVER_VARIABLES } from '../support/template-variables.ts';
+import { SERVER_VARIABLES, STORAGE_VARIABLES } from '../support/template-variables.ts';
 
 const TEMPLATES = join(import.meta.dirname, '..', '..', 'flows');
 
@@ -131,6 +131,7 @@ describe('dbackup validate', function () {
       RESTORE_TO: join(work.root, 'restored.sqlite'),
       AGE_RECIPIENT: 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p',
       ...SERVER_VARIABLES,
+      ...STORAGE_VARIABLES,
     };
     for (const template of readdirSync(TEMPLATES)) {
       const { code, stdout, stderr } = await validate(join(TEMPLATES, template), [], env);
