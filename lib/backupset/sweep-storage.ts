@@ -125,7 +125,8 @@ class StorageSweep {
     if (!first.isOrphan) return this.#leave(listed.path, first);
     const unfinished = await this.#latestUnfinished(listed.path);
     const [folder] = await this.#setFolders(prefix, listed.path);
-    if (folder === undefined) return;
+    // Gone, or a set by now.
+    if (folder === undefined || folder.hasManifest) return;
     const verdict = this.#judge(folder, fates.get(folder.runId), unfinished);
     if (!verdict.isOrphan) return this.#leave(folder.path, verdict);
     const change = this.#request.remove ? await this.#remove(folder) : undefined;
