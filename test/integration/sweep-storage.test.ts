@@ -17,11 +17,8 @@ describe('sweeping a folder that is written to', () => {
   it('takes nothing of runs and copies of this process, though nothing is too young for it', async () => {
     const [first, second] = [await newFolder(), await newFolder()];
     const engine = new BackupEngine({ host: 'test-host' });
-    /** Sweeps; what lay there without a manifest. */
-    const sweep = async (
-      driver: DestinationDriver,
-      isWriting = (runId: string) => engine.isWriting(runId),
-    ) => {
+    /** Sweeps; how many folders would have gone, were they not known to be written to. */
+    const sweep = async (driver: DestinationDriver) => {
       const request = { driver, prefixes: ['sets'], graceMs: 0, fates: async () => new Map(), signal };
       const dry = await sweepStorage({ ...request, remove: false });
       const isWriting = (runId: string) => engine.isWriting(runId);
