@@ -53,6 +53,7 @@ export async function transfer(request: TransferRequest): Promise<PendingObject>
     );
   } catch (error) {
     request.onLost?.();
+    handed.end();
     await settled(
       writing.then((pending) => pending.abort()),
       CLEAN_UP_MS,
@@ -80,18 +81,20 @@ async function write(
   });
 }
 
-/** Counts what the storage takes, and tells its turns from ours. */
+/** Counts what the storage takes, and tells its turns from ours. Iterable once. */
 class HandedBytes implements ByteStream {
   bytes = 0;
   ended = false;
   readonly #input: ByteStream;
   readonly #turn: StorageTurn;
   readonly #onBytes: ((total: number) => void) | undefined;
+  readonly #reading: AsyncGenerator<Buffer, undefined>;
 
   constructor(input: ByteStream, turn: StorageTurn, onBytes: ((total: number) => void) | undefined) {
     this.#input = input;
     this.#turn = turn;
     this.#onBytes = onBytes;
+    this.#reading = this.#read();
     turn.begin();
   }
 
@@ -99,7 +102,16 @@ class HandedBytes implements ByteStream {
     this.#input.release?.(chunk);
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, undefined> {
+  [Symbol.asyncIterator](): AsyncGenerator<Buffer, undefined> {
+    return this.#reading;
+  }
+
+  /** For a storage that hangs and never ends what it reads. Not awaited: the input may hang as well. */
+  end(): void {
+    this.#reading.return(undefined).catch(() => undefined);
+  }
+
+  async *#read(): AsyncGenerator<Buffer, undefined> {
     this.#turn.over();
     try {
       for await (const chunk of this.#input) {

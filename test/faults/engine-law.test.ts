@@ -12,6 +12,7 @@ import { isStored } from '../../lib/backupset/manifest.ts';
 import { sumsFiles } from '../../lib/backupset/sums.ts';
 import { BackupEngine } from '../../lib/engine/backup-engine.ts';
 import { enterLane } from '../../lib/engine/lane.ts';
+import type { RetryLimits } from '../../lib/engine/retries.ts';
 import type { KeyRing } from '../../lib/keys/keys.ts';
 import { readRaw } from '../../lib/restore/raw-stream.ts';
 import { verifySet } from '../../lib/restore/verify.ts';
@@ -25,7 +26,14 @@ import { filesBelow, localFolder, planRun, TestClock } from '../support/engine-r
 import { FaultyDestination } from '../support/faulty-destination.ts';
 import { faultyTransform } from '../support/faulty-transform.ts';
 import { openFilesBelow } from '../support/open-files.ts';
-import { hangs, type RandomBranch, type RandomRun, randomRun, type StepName } from '../support/random-run.ts';
+import {
+  hangs,
+  passingRun,
+  type RandomBranch,
+  type RandomRun,
+  randomRun,
+  type StepName,
+} from '../support/random-run.ts';
 import { type Script, ScriptedSource } from '../support/scripted-source.ts';
 
 const never = new AbortController().signal;
@@ -87,7 +95,22 @@ describe('engine: any plan, any fault, any moment of cancellation', () => {
     }
   }).timeout(20 * 60_000);
 
-  async function check(drawn: RandomRun): Promise<void> {
+  it('law: what passes by itself is overcome, and the end is as if nothing had been', async () => {
+    const patience = { destinationAttempts: 100, databaseAttempts: 100 };
+    await fc.assert(
+      fc.asyncProperty(passingRun, async (drawn) => {
+        const { result } = await check(drawn, patience);
+        assert.equal(
+          result.state,
+          'succeeded',
+          JSON.stringify(result.destinations.map(({ error }) => error)),
+        );
+      }),
+      { numRuns: Math.ceil(RUNS / 2), endOnFailure: true },
+    );
+  }).timeout(20 * 60_000);
+
+  async function check(drawn: RandomRun, retries: Partial<RetryLimits> = {}) {
     const places = await Promise.all(
       drawn.branches.map(async (branch): Promise<Place> => {
         const { root, driver, remove } = await localFolder();
@@ -98,7 +121,7 @@ describe('engine: any plan, any fault, any moment of cancellation', () => {
     );
     try {
       const sources = drawn.sources.map((scripts) => scriptedSource(scripts, drawn.lane));
-      const run = await perform(drawn, sources, places);
+      const run = await perform(drawn, sources, places, retries);
       for (const source of sources) {
         assert.equal(source.open, 0, 'a dump is still open');
         assert.ok(source.mostOpen <= (drawn.lane ?? 1), `${source.mostOpen} dumps were open at a time`);
@@ -113,13 +136,19 @@ describe('engine: any plan, any fault, any moment of cancellation', () => {
       await examine(drawn, run, places);
       await Promise.all(places.map(({ driver }) => driver.release()));
       for (const { root } of places) await soon(() => openFilesBelow(root), []);
+      return run;
     } finally {
       await Promise.all(places.map(({ driver }) => driver.release()));
       await Promise.all(places.map(({ remove }) => remove()));
     }
   }
 
-  async function perform(drawn: RandomRun, sources: ScriptedSource[], places: readonly Place[]) {
+  async function perform(
+    drawn: RandomRun,
+    sources: ScriptedSource[],
+    places: readonly Place[],
+    retries: Partial<RetryLimits>,
+  ) {
     const slow = drawn.branches.some(({ faults }) =>
       faults.some(({ kind }) => kind === 'hang' || kind === 'commit-hang' || kind === 'commit-late'),
     );
@@ -127,6 +156,7 @@ describe('engine: any plan, any fault, any moment of cancellation', () => {
     const journal: string[] = [];
     const engine = new BackupEngine({
       clock: new TestClock(),
+      retries,
       stallMs: slow ? STALL_MS : DEADLOCK_MS,
       journal: {
         opened: async () => void journal.push('opened'),

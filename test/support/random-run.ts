@@ -25,12 +25,22 @@ export interface RandomRun {
 const KIB = 1024;
 const sizes = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 3000 * KIB }));
 
+const passing: fc.Arbitrary<Partial<Script>> = fc
+  .record({
+    how: fc.constantFrom<'start' | 'break' | 'die' | 'proof'>('start', 'break', 'die', 'proof'),
+    times: fc.integer({ min: 1, max: 3 }),
+  })
+  .map((drawn) => ({ passing: drawn }));
+const listingFailures = fc.integer({ min: 1, max: 3 }).map((times) => ({ listingFailures: times }));
+
 const scriptFaults: fc.Arbitrary<Partial<Script>> = fc.oneof(
   { weight: 30, arbitrary: fc.constant({}) },
   { weight: 3, arbitrary: sizes.map((breaksAfter) => ({ breaksAfter })) },
   { weight: 3, arbitrary: sizes.map((diesAfter) => ({ diesAfter })) },
   { weight: 3, arbitrary: fc.constant({ proofFails: true }) },
   { weight: 3, arbitrary: fc.constant({ refusesToStart: true }) },
+  { weight: 3, arbitrary: passing },
+  { weight: 1, arbitrary: listingFailures },
   { weight: 1, arbitrary: fc.constant({ listing: 'fails' as const }) },
   // These end with a cancellation only.
   { weight: 1, arbitrary: fc.constant({ listing: 'hangs' as const }) },
@@ -39,23 +49,24 @@ const scriptFaults: fc.Arbitrary<Partial<Script>> = fc.oneof(
   { weight: 1, arbitrary: sizes.map((hangsAfter) => ({ hangsAfter })) },
 );
 
-const sources = fc
-  .array(fc.array(fc.record({ bytes: sizes, faults: scriptFaults }), { minLength: 1, maxLength: 4 }), {
-    minLength: 1,
-    maxLength: 2,
-  })
-  .map((lists) =>
-    lists.map((list, at) =>
-      list.map(({ bytes, faults }, index): Script => ({ name: `db-${at}-${index}`, bytes, ...faults })),
-    ),
-  );
+function sourcesWith(faulty: fc.Arbitrary<Partial<Script>>): fc.Arbitrary<Script[][]> {
+  return fc
+    .array(fc.array(fc.record({ bytes: sizes, faults: faulty }), { minLength: 1, maxLength: 4 }), {
+      minLength: 1,
+      maxLength: 2,
+    })
+    .map((lists) =>
+      lists.map((list, at) =>
+        list.map(({ bytes, faults }, index): Script => ({ name: `db-${at}-${index}`, bytes, ...faults })),
+      ),
+    );
+}
+
+const goodSteps = fc.constantFrom<StepName>('zstd', 'gzip', 'brotli', 'checksum', 'encrypt', 'age');
 
 const steps: fc.Arbitrary<StepName[]> = fc.uniqueArray(
   fc.oneof(
-    {
-      weight: 8,
-      arbitrary: fc.constantFrom<StepName>('zstd', 'gzip', 'brotli', 'checksum', 'encrypt', 'age'),
-    },
+    { weight: 8, arbitrary: goodSteps },
     {
       weight: 1,
       arbitrary: fc.constantFrom<StepName>('opens-not', 'fails', 'dies', 'stops', 'no-record'),
@@ -103,7 +114,7 @@ const cancel = fc.oneof(
 /** Random sources with random faults, a random tree of steps, destinations with faults, a cancellation. */
 export const randomRun: fc.Arbitrary<RandomRun> = fc
   .record({
-    sources,
+    sources: sourcesWith(scriptFaults),
     lane: fc.constantFrom(undefined, 2, 3),
     // Chains drawn from few: so that branches share their beginnings, and some are equal.
     chains: fc.array(steps, { minLength: 1, maxLength: 2 }),
@@ -122,6 +133,46 @@ export const randomRun: fc.Arbitrary<RandomRun> = fc
       return { ...own, steps: share % 3 === 0 ? [...shared, ...rest] : shared };
     }),
     ...(drawn.cancel === undefined ? {} : { cancel: drawn.cancel }),
+  }));
+
+/** The kinds of faults of a destination that pass. */
+const passingFault: fc.Arbitrary<Fault> = fc.record({
+  file: fc.constantFrom('db-0-0', 'db-0-1', 'db-', 'SHA256SUMS', 'RESTORE.md', 'manifest.json'),
+  kind: fc.oneof(
+    { weight: 9, arbitrary: fc.constantFrom<Fault['kind']>('error', 'short', 'commit-error', 'commit-lost') },
+    { weight: 1, arbitrary: fc.constant<Fault['kind']>('hang') },
+  ),
+  afterBytes: fc.integer({ min: 0, max: 500 * KIB }),
+  times: fc.integer({ min: 1, max: 3 }),
+});
+
+/** The same, where everything that goes wrong passes by itself. */
+export const passingRun: fc.Arbitrary<RandomRun> = fc
+  .record({
+    sources: sourcesWith(
+      fc.oneof(
+        { weight: 3, arbitrary: fc.constant({}) },
+        { weight: 2, arbitrary: passing },
+        { weight: 1, arbitrary: listingFailures },
+      ),
+    ),
+    lane: fc.constantFrom(undefined, 2, 3),
+    // Few chains, so that some branches are twins.
+    chains: fc.array(fc.uniqueArray(goodSteps, { maxLength: 2 }), { minLength: 1, maxLength: 2 }),
+    branches: fc.array(
+      fc.record({ chain: fc.nat(), faults: fc.array(passingFault, { minLength: 1, maxLength: 3 }) }),
+      { minLength: 1, maxLength: 4 },
+    ),
+  })
+  .map(({ lane, chains, branches, ...drawn }) => ({
+    ...drawn,
+    ...(lane === undefined ? {} : { lane }),
+    branches: branches.map(({ chain, faults }) => ({
+      steps: chains[chain % chains.length] ?? [],
+      faults,
+      removesNothing: false,
+      throttled: false,
+    })),
   }));
 
 /** Some things of a run never end by themselves: then it has to be cancelled. */
