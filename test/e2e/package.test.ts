@@ -20,6 +20,15 @@ const PEOPLE: Readonly<Record<string, readonly string[]>> = {
   storekeeper: ['flows.read', 'dbackup.storages.write'],
 };
 
+interface Question {
+  readonly type: string;
+  readonly id?: string;
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
+/** A schedule that does not fire while the test runs. */
+const MONTHLY = { every: 'month', day: '1', time: '02:30', schemaVersion: 1 };
+
 interface NodeSetInfo {
   readonly id: string;
   readonly types: readonly string[];
@@ -34,6 +43,10 @@ describe('The packed package on Node-RED 5, where people sign in', function () {
     ssh = await startSshd();
     createDatabase(join(folder, 'shop.sqlite'), { megabytes: 1 });
     return {
+      flow: [
+        { id: 'the-tab', type: 'tab', label: 'Test' },
+        { id: 'the-schedule', type: 'dbackup-schedule', z: 'the-tab', ...MONTHLY, x: 120, y: 80, wires: [[]] },
+      ],
       install: (userDir) => installPacked(userDir, []),
       settings: { adminAuth: { type: 'credentials', users: users() } },
       editor: { signIn: { username: 'owner', password: PASSWORD } },
@@ -74,7 +87,7 @@ describe('The packed package on Node-RED 5, where people sign in', function () {
       assert.equal((await ask(route, 'not-a-token')).status, 401, 'with a wrong token');
       for (const [name, permissions] of Object.entries(PEOPLE)) {
         const answer = await ask(route, tokens.get(name));
-        if (permissions.includes('*') || permissions.includes(permission)) {
+        if (permissions.some((given) => covers(given, permission))) {
           assert.equal(answer.status, 200, name);
           assert.deepEqual([name, await levelOf(answer)], [name, 'ok']);
         } else {
@@ -101,8 +114,9 @@ describe('The packed package on Node-RED 5, where people sign in', function () {
   });
 
   /** What a form would ask each route. */
-  function questions(): Readonly<Record<string, { type: string; settings: Record<string, unknown> }>> {
+  function questions(): Readonly<Record<string, Question>> {
     const { folder } = suite;
+    const schedule = { type: 'dbackup-schedule', id: 'the-schedule', settings: MONTHLY };
     return {
       'storages/test': {
         type: 'dbackup-local-storage',
@@ -127,6 +141,10 @@ describe('The packed package on Node-RED 5, where people sign in', function () {
         type: 'dbackup-key',
         settings: { kind: 'passphrase', passphrase: 'correct horse battery' },
       },
+      'schedules/next': schedule,
+      'schedules/fire': schedule,
+      'schedules/pause': schedule,
+      'schedules/resume': schedule,
     };
   }
 
@@ -162,6 +180,11 @@ describe('The packed package on Node-RED 5, where people sign in', function () {
     return ((await answer.json()) as { access_token: string }).access_token;
   }
 });
+
+/** As Node-RED understands it: who may read may read everything. */
+function covers(given: string, permission: string): boolean {
+  return given === '*' || given === permission || (given === 'read' && permission.endsWith('.read'));
+}
 
 function bearer(token: string | undefined): Record<string, string> {
   return token === undefined ? {} : { authorization: `Bearer ${token}` };
