@@ -10,7 +10,9 @@ export interface MetricSpec {
 const SECONDS = [1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 12 * 3600, 24 * 3600];
 const BYTES = [1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13];
 
-/** Every metric by its name; docs/metrics.md lists the same. */
+/**
+ * Every metric by its name; docs/metrics.md lists the same. The label is not `job`, which Prometheus gives to each target.
+ */
 export const METRICS = {
   dbackup_build_info: {
     type: 'gauge',
@@ -30,74 +32,74 @@ export const METRICS = {
   dbackup_runs_total: {
     type: 'counter',
     help: 'Runs that have ended, by how they ended',
-    labels: ['job', 'state'],
+    labels: ['backup_job', 'state'],
   },
   dbackup_run_duration_seconds: {
     type: 'histogram',
     help: 'Time from the opening of a run to its end',
-    labels: ['job'],
+    labels: ['backup_job'],
     buckets: SECONDS,
   },
   dbackup_run_raw_bytes: {
     type: 'histogram',
     help: 'Bytes dumped in a run that succeeded or was partial, before compression',
-    labels: ['job'],
+    labels: ['backup_job'],
     buckets: BYTES,
   },
   dbackup_job_last_run_timestamp_seconds: {
     type: 'gauge',
     help: 'When the last run of a job ended',
-    labels: ['job'],
+    labels: ['backup_job'],
   },
   dbackup_job_last_run_succeeded: {
     type: 'gauge',
     help: 'Whether the last run of a job succeeded: 1 or 0',
-    labels: ['job'],
+    labels: ['backup_job'],
   },
   dbackup_job_last_run_duration_seconds: {
     type: 'gauge',
     help: 'How long the last run of a job took',
-    labels: ['job'],
+    labels: ['backup_job'],
   },
   dbackup_job_last_run_raw_bytes: {
     type: 'gauge',
     help: 'Bytes dumped in the last run of a job, before compression',
-    labels: ['job'],
+    labels: ['backup_job'],
   },
   dbackup_job_last_success_timestamp_seconds: {
     type: 'gauge',
     help: 'When the last run of a job that succeeded ended; absent when none has',
-    labels: ['job'],
+    labels: ['backup_job'],
   },
   dbackup_databases_failed_total: {
     type: 'counter',
     help: 'Databases that could not be dumped',
-    labels: ['job'],
+    labels: ['backup_job'],
   },
   dbackup_retries_total: {
     type: 'counter',
     help: 'Pauses after which a database or a destination was tried again',
-    labels: ['job'],
+    labels: ['backup_job'],
   },
   dbackup_destination_attempts_total: {
     type: 'counter',
     help: 'Attempts to store a set in a destination, first ones included',
-    labels: ['job', 'destination'],
+    labels: ['backup_job', 'destination'],
   },
   dbackup_destination_failures_total: {
     type: 'counter',
     help: 'Runs in which a destination stored no set, or one that does not hold',
-    labels: ['job', 'destination'],
+    labels: ['backup_job', 'destination'],
   },
   dbackup_destination_raw_bytes_total: {
     type: 'counter',
     help: 'Bytes of committed sets before compression',
-    labels: ['job', 'destination'],
+    labels: ['backup_job', 'destination'],
   },
   dbackup_destination_stored_bytes_total: {
     type: 'counter',
     help: 'Bytes of committed sets as they are stored',
-    labels: ['job', 'destination'],
+    labels: ['backup_job', 'destination'],
   },
   dbackup_destination_free_bytes: {
     type: 'gauge',

@@ -32,9 +32,9 @@ export class RunMetrics {
   know(job: string): void {
     if (this.#jobs.has(job)) return;
     this.#jobs.add(job);
-    for (const state of STATES) this.#registry.add('dbackup_runs_total', { job, state }, 0);
-    this.#registry.add('dbackup_databases_failed_total', { job }, 0);
-    this.#registry.add('dbackup_retries_total', { job }, 0);
+    for (const state of STATES) this.#registry.add('dbackup_runs_total', { backup_job: job, state }, 0);
+    this.#registry.add('dbackup_databases_failed_total', { backup_job: job }, 0);
+    this.#registry.add('dbackup_retries_total', { backup_job: job }, 0);
   }
 
   /** What was known before this process started. */
@@ -43,7 +43,7 @@ export class RunMetrics {
     this.#remember(job, state === 'succeeded', ended, ended - Date.parse(openedAt), rawBytes ?? 0);
     if (succeededAt === null) return;
     const succeeded = Date.parse(succeededAt) / 1000;
-    this.#registry.set('dbackup_job_last_success_timestamp_seconds', { job }, succeeded);
+    this.#registry.set('dbackup_job_last_success_timestamp_seconds', { backup_job: job }, succeeded);
   }
 
   #progressed({ runId, job, retry }: RunProgress): void {
@@ -53,7 +53,7 @@ export class RunMetrics {
     const pause = `${retry.nodes.toSorted().join()}\n${retry.attempt}`;
     if (pauses.has(pause)) return;
     pauses.add(pause);
-    this.#registry.add('dbackup_retries_total', { job });
+    this.#registry.add('dbackup_retries_total', { backup_job: job });
   }
 
   #finished(result: RunResult): void {
@@ -62,22 +62,22 @@ export class RunMetrics {
     this.#pauses.delete(runId);
     const ended = finishedAt.getTime();
     const durationMs = ended - openedAt.getTime();
-    this.#registry.add('dbackup_runs_total', { job, state });
-    this.#registry.observe('dbackup_run_duration_seconds', { job }, durationMs / 1000);
+    this.#registry.add('dbackup_runs_total', { backup_job: job, state });
+    this.#registry.observe('dbackup_run_duration_seconds', { backup_job: job }, durationMs / 1000);
     if (state === 'succeeded' || state === 'partial') {
-      this.#registry.observe('dbackup_run_raw_bytes', { job }, rawBytes);
+      this.#registry.observe('dbackup_run_raw_bytes', { backup_job: job }, rawBytes);
     }
     this.#remember(job, state === 'succeeded', ended, durationMs, rawBytes);
     if (state === 'succeeded') {
-      this.#registry.set('dbackup_job_last_success_timestamp_seconds', { job }, ended / 1000);
+      this.#registry.set('dbackup_job_last_success_timestamp_seconds', { backup_job: job }, ended / 1000);
     }
     const failed = artifacts.filter(({ error }) => error !== undefined).length;
-    this.#registry.add('dbackup_databases_failed_total', { job }, failed);
+    this.#registry.add('dbackup_databases_failed_total', { backup_job: job }, failed);
     for (const outcome of destinations) this.#stored(job, outcome);
   }
 
   #stored(job: string, { node, set, error, attempts = 1 }: DestinationOutcome): void {
-    const labels = { job, destination: this.#destinationName(node) };
+    const labels = { backup_job: job, destination: this.#destinationName(node) };
     const files = set?.manifest.artifacts.filter(isStored) ?? [];
     const raw = files.reduce((sum, artifact) => sum + artifact.raw.bytes, 0);
     const stored = files.reduce((sum, artifact) => sum + artifact.stored.bytes, 0);
@@ -88,9 +88,9 @@ export class RunMetrics {
   }
 
   #remember(job: string, succeeded: boolean, endedMs: number, durationMs: number, rawBytes: number): void {
-    this.#registry.set('dbackup_job_last_run_timestamp_seconds', { job }, endedMs / 1000);
-    this.#registry.set('dbackup_job_last_run_succeeded', { job }, succeeded ? 1 : 0);
-    this.#registry.set('dbackup_job_last_run_duration_seconds', { job }, durationMs / 1000);
-    this.#registry.set('dbackup_job_last_run_raw_bytes', { job }, rawBytes);
+    this.#registry.set('dbackup_job_last_run_timestamp_seconds', { backup_job: job }, endedMs / 1000);
+    this.#registry.set('dbackup_job_last_run_succeeded', { backup_job: job }, succeeded ? 1 : 0);
+    this.#registry.set('dbackup_job_last_run_duration_seconds', { backup_job: job }, durationMs / 1000);
+    this.#registry.set('dbackup_job_last_run_raw_bytes', { backup_job: job }, rawBytes);
   }
 }

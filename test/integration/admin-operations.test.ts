@@ -115,7 +115,7 @@ describe('health and metrics of Node-RED with its editor', function () {
   it('gives the metrics of what runs', async () => {
     const token = await tokenOf('reader');
     const page = async () => await (await ask('metrics', token)).text();
-    const succeeded = { job: 'shop', state: 'succeeded' };
+    const succeeded = { backup_job: 'shop', state: 'succeeded' };
     assert.equal(sampleOf(await page(), 'dbackup_runs_total', succeeded), 0);
     const nodes = RED.nodes as unknown as { getNode(id: string): { receive(message: object): void } };
     nodes.getNode('go').receive({});

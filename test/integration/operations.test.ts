@@ -104,13 +104,16 @@ describe('health and metrics in Node-RED without its editor', function () {
 
   it('counts runs, and remembers the last success across a restart', async () => {
     const first = await start();
-    assert.equal(sampleOf(await page(first), 'dbackup_runs_total', { job: 'shop', state: 'succeeded' }), 0);
+    assert.equal(
+      sampleOf(await page(first), 'dbackup_runs_total', { backup_job: 'shop', state: 'succeeded' }),
+      0,
+    );
     nodes?.runtime.fire('go');
-    const succeeded = { job: 'shop', state: 'succeeded' };
+    const succeeded = { backup_job: 'shop', state: 'succeeded' };
     await until(async () => sampleOf(await page(first), 'dbackup_runs_total', succeeded) === 1);
     const text = await page(first);
-    const shop = { job: 'shop' };
-    const near = { job: 'shop', destination: 'near' };
+    const shop = { backup_job: 'shop' };
+    const near = { backup_job: 'shop', destination: 'near' };
     assert.equal(sampleOf(text, 'dbackup_run_duration_seconds_count', shop), 1);
     assert.equal(sampleOf(text, 'dbackup_job_last_run_succeeded', shop), 1);
     assert.equal(sampleOf(text, 'dbackup_destination_attempts_total', near), 1);

@@ -15,7 +15,7 @@ import { sampleManifest } from '../support/sample-manifest.ts';
 
 const DOCS = join(import.meta.dirname, '..', '..', 'docs');
 const NOW = Date.parse('2026-05-01T12:00:00Z');
-const SHOP = { job: 'shop' };
+const SHOP = { backup_job: 'shop' };
 
 describe('metrics', () => {
   let registry: MetricRegistry;
@@ -31,11 +31,18 @@ describe('metrics', () => {
   it('count runs by job and state, from 0 on', async () => {
     runs.know('shop');
     for (const state of ['succeeded', 'partial', 'failed', 'cancelled']) {
-      assert.equal(sampleOf(await registry.text(), 'dbackup_runs_total', { job: 'shop', state }), 0, state);
+      assert.equal(
+        sampleOf(await registry.text(), 'dbackup_runs_total', { backup_job: 'shop', state }),
+        0,
+        state,
+      );
     }
     events.emit('finished', result({ state: 'failed' }));
     events.emit('finished', result({ runId: 'r2', state: 'failed' }));
-    assert.equal(sampleOf(await registry.text(), 'dbackup_runs_total', { job: 'shop', state: 'failed' }), 2);
+    assert.equal(
+      sampleOf(await registry.text(), 'dbackup_runs_total', { backup_job: 'shop', state: 'failed' }),
+      2,
+    );
   });
 
   it('measure runs in seconds and bytes', async () => {
@@ -67,7 +74,7 @@ describe('metrics', () => {
     const text = await registry.text();
     const success = 'dbackup_job_last_success_timestamp_seconds';
     assert.equal(sampleOf(text, success, SHOP), NOW / 1000 - 86_400);
-    assert.equal(sampleOf(text, success, { job: 'new' }), undefined);
+    assert.equal(sampleOf(text, success, { backup_job: 'new' }), undefined);
     assert.equal(sampleOf(text, 'dbackup_job_last_run_duration_seconds', SHOP), 60);
   });
 
