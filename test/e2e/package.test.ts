@@ -45,7 +45,15 @@ describe('The packed package on Node-RED 5, where people sign in', function () {
     return {
       flow: [
         { id: 'the-tab', type: 'tab', label: 'Test' },
-        { id: 'the-schedule', type: 'dbackup-schedule', z: 'the-tab', ...MONTHLY, x: 120, y: 80, wires: [[]] },
+        {
+          id: 'the-schedule',
+          type: 'dbackup-schedule',
+          z: 'the-tab',
+          ...MONTHLY,
+          x: 120,
+          y: 80,
+          wires: [[]],
+        },
       ],
       install: (userDir) => installPacked(userDir, []),
       settings: { adminAuth: { type: 'credentials', users: users() } },
