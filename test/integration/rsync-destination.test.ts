@@ -259,17 +259,31 @@ describe('rsync destination on a daemon', function () {
   });
 
   it('says so when the module has all the connections that it may', async () => {
-    await withServer({ config: ['max connections = 1', 'lock file = /dev/null'] }, async (busy) => {
-      const storage = createRsyncDestination(busy.settings);
-      const results = await Promise.allSettled(
-        Array.from({ length: 6 }, async () => await storage.stat('a', never)),
-      );
-      const refused = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
-      for (const reason of refused) {
-        assert.ok(reason instanceof BackupError && reason.transient, String(reason));
-        assert.match(reason.message, /max connections.*lower the number of connections|lock/);
-      }
-    });
+    const locks = await mkdtemp(join(tmpdir(), 'dbackup-locks-'));
+    try {
+      const config = ['max connections = 1', `lock file = ${join(locks, 'lock')}`];
+      await withServer({ config }, async (busy) => {
+        const proxy = await TestProxy.start(busy);
+        const cancel = new AbortController();
+        const first = createRsyncDestination({ ...busy.settings, port: proxy.port });
+        // The daemon has let it in by then.
+        proxy.after(150, 'stall');
+        const held = first.stat('a', cancel.signal);
+        held.catch(() => undefined);
+        await until(() => !proxy.isArmed, 30_000);
+        const error = await rejectsWith(
+          createRsyncDestination(busy.settings).stat('a', never),
+          'unavailable',
+        );
+        assert.match(error.message, /max connections \(1\) reached.*lower the number of connections/);
+        assert.ok(error.transient);
+        cancel.abort();
+        await rejectsWith(held, 'aborted');
+        await proxy.close();
+      });
+    } finally {
+      await rm(locks, { recursive: true, force: true });
+    }
   });
 
   describe('its lock', () => {

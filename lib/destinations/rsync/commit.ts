@@ -130,7 +130,7 @@ export class PendingRsyncObject implements PendingObject {
   async #publish(signal: AbortSignal): Promise<void> {
     const { storage, path } = this.#place;
     const list = await this.#spool.writeList('object', [path]);
-    const from = this.#staging;
+    const from = storage.basis([this.#staging], 0);
     // A new name is linked to the file, or a copy is renamed to it. What is replaced keeps its content until a new
     // file is renamed over it.
     const how = this.#replace

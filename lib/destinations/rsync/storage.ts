@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../../clock.ts';
 import { BackupError } from '../../errors.ts';
 import { DaemonTransport } from './daemon.ts';
 import { refusesOption } from './failures.ts';
-import { type RsyncOptions, rootArgument, rsyncLocation } from './options.ts';
+import { namesOf, type RsyncOptions, rootArgument, rsyncLocation } from './options.ts';
 import { rsyncProgram } from './program.ts';
 import { outputOf, RsyncError, RsyncRun } from './run.ts';
 import { SshTransport } from './ssh.ts';
@@ -49,6 +49,19 @@ export class RsyncStorage {
   target(below = ''): string {
     const separator = this.options.transport === 'daemon' ? '::' : ':';
     return `storage${separator}${rootArgument(this.options)}${below}`;
+  }
+
+  /**
+   * A folder of the storage as something that the far rsync compares with or links to. From the root of the module or
+   * host where that is known, since `rrsync` takes no other; else from the folder that is written to.
+   * @param names below the storage's folder
+   * @param depth how far below it the folder lies that is written to
+   */
+  basis(names: readonly string[], depth: number): string {
+    const { transport, root } = this.options;
+    const isKnown = transport === 'daemon' || root.startsWith('/');
+    const parts = isKnown ? ['', ...namesOf(root)] : Array<string>(depth).fill('..');
+    return [...parts, ...names].join('/');
   }
 
   /** What all of the storage's folders lie in: the module, the login folder, or the host's root. */

@@ -65,7 +65,7 @@ async function send(uploading: Upload, staging: string, known: Known | undefined
   const doing = `write ${path}`;
   if (known?.from !== 'basis') {
     const list = await spool.writeList('object', [path]);
-    const beside = known === undefined ? [] : [`--copy-dest=../${known.staging}`];
+    const beside = known === undefined ? [] : [`--copy-dest=${storage.basis([known.staging], 1)}`];
     const paths = [spool.at(TREE, '/'), storage.target(`${staging}/`)];
     const args = [...options, '-R', ...beside, `--files-from=${list}`, ...paths];
     await storage.runSynced({ doing, args, onActivity }, signal);
@@ -73,11 +73,10 @@ async function send(uploading: Upload, staging: string, known: Known | undefined
   }
   // The basis must lie in a folder of its own under the same name.
   const folder = folders.join('/');
-  const up = '../'.repeat(folders.length + 1);
   await makeFolders(storage, spool, { doing, path: folder, target: storage.target(`${staging}/`) }, signal);
   const list = await spool.writeList('object', names.slice(-1));
   const paths = [spool.at(TREE, ...folders, '/'), storage.target(`${staging}/${folder}/`)];
-  const beside = `--copy-dest=${up}${known.basis.folder.join('/')}`;
+  const beside = `--copy-dest=${storage.basis(known.basis.folder, folders.length + 1)}`;
   const args = [...options, beside, `--files-from=${list}`, ...paths];
   await storage.runSynced({ doing, args, onActivity }, signal);
 }
