@@ -3,6 +3,7 @@ import type { NodeAPI, NodeStatus } from 'node-red';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { BackupEngine } from '../lib/engine/backup-engine.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../lib/errors.ts';
+import { requireRoom } from '../lib/health/data-folder.ts';
 import { sweepPrivateFolders } from '../lib/private-folders.ts';
 import type { RunJournal } from '../lib/runs/journal.ts';
 import { StartupSweep } from '../lib/runs/startup-sweep.ts';
@@ -156,7 +157,10 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     closing: closing.signal,
     leastFreeBytes: leastFree,
     schedules: settings.schedules !== false,
-    probeStore: async () => (await storeWhileOpen()).probe(),
+    probeStore: async () => {
+      await (await storeWhileOpen()).probe();
+      await requireRoom(dataDir);
+    },
     lastRuns: async () => (await storeWhileOpen()).lastRuns(),
   });
   const beginSweep = () => startupSweep.begin();

@@ -11,6 +11,7 @@ import { spaceVerdict } from '../../lib/health/space-check.ts';
 import { SpaceWatch } from '../../lib/health/space-watch.ts';
 import { StoreCheck } from '../../lib/health/store-check.ts';
 import type { EngineEvents } from '../../lib/runs/outcome.ts';
+import { answerOperation } from '../../nodes/operations/answer.ts';
 import { leastFreeBytes } from '../../nodes/package-settings.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
@@ -122,6 +123,17 @@ describe('health', () => {
       check.look();
       await check.settled();
       assert.equal(check.look().state, 'ok');
+    });
+  });
+
+  describe('over HTTP', () => {
+    it('lives, but is not ready, while the flow starts', async () => {
+      assert.equal((await answerOperation('healthz', undefined, true)).status, 200);
+      const starting = await answerOperation('readyz', undefined, true);
+      assert.equal(starting.status, 503);
+      assert.match(starting.body, /The flow is starting/);
+      assert.equal((await answerOperation('readyz', undefined, false)).status, 200, 'a flow without backups');
+      assert.equal((await answerOperation('metrics', undefined, true)).status, 503);
     });
   });
 
