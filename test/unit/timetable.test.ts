@@ -74,6 +74,9 @@ describe('a timetable', () => {
     assert.deepEqual(fires('30 2 * * *', 'Europe/Berlin', '2026-10-25T01:10:00Z', 1), [
       '2026-10-26T01:30:00.000Z',
     ]);
+    assert.deepEqual(fires('*/20 2 * * *', 'Europe/Berlin', '2026-10-25T01:05:00Z', 1), [
+      '2026-10-26T01:00:00.000Z',
+    ]);
   });
 
   it('counts real hours when it fires in every hour', () => {
