@@ -52,6 +52,11 @@ export class MetricRegistry {
     this.#metrics.get(name)?.reset();
   }
 
+  /** Forgets one value of a gauge. */
+  forget(name: MetricName, labels: Labels): void {
+    this.#metrics.get(name)?.remove(this.#bounded(labels));
+  }
+
   #bounded(labels: Labels): Record<string, string> {
     return Object.fromEntries(
       Object.entries(labels).map(([label, value]) => {

@@ -7,11 +7,22 @@ import type { MetricRegistry } from './registry.ts';
 /** How a run may end, so that each of these counters is there before it first counts. */
 const STATES = ['succeeded', 'partial', 'failed', 'cancelled'] as const;
 
+/** What is told of a job's last run. */
+const OF_LAST_RUN = [
+  'dbackup_job_last_run_timestamp_seconds',
+  'dbackup_job_last_run_succeeded',
+  'dbackup_job_last_run_duration_seconds',
+  'dbackup_job_last_run_raw_bytes',
+  'dbackup_job_last_success_timestamp_seconds',
+] as const;
+
 /** Keeps the metrics of runs by what the engine tells. */
 export class RunMetrics {
   readonly #registry: MetricRegistry;
   readonly #destinationName: (node: string) => string;
   readonly #jobs = new Set<string>();
+  /** Jobs whose last run is told. */
+  readonly #remembered = new Set<string>();
   /** Attempts that are waited for, by run: each pause is told of every second. */
   readonly #pauses = new Map<string, Set<string>>();
 
@@ -44,6 +55,15 @@ export class RunMetrics {
     if (succeededAt === null) return;
     const succeeded = Date.parse(succeededAt) / 1000;
     this.#registry.set('dbackup_job_last_success_timestamp_seconds', { backup_job: job }, succeeded);
+  }
+
+  /** Forgets the last runs of all other jobs: those of a former flow shall raise no alarm. */
+  keepLastRuns(jobs: readonly string[]): void {
+    for (const job of this.#remembered) {
+      if (jobs.includes(job)) continue;
+      this.#remembered.delete(job);
+      for (const name of OF_LAST_RUN) this.#registry.forget(name, { backup_job: job });
+    }
   }
 
   #progressed({ runId, job, retry }: RunProgress): void {
@@ -88,6 +108,7 @@ export class RunMetrics {
   }
 
   #remember(job: string, succeeded: boolean, endedMs: number, durationMs: number, rawBytes: number): void {
+    this.#remembered.add(job);
     this.#registry.set('dbackup_job_last_run_timestamp_seconds', { backup_job: job }, endedMs / 1000);
     this.#registry.set('dbackup_job_last_run_succeeded', { backup_job: job }, succeeded ? 1 : 0);
     this.#registry.set('dbackup_job_last_run_duration_seconds', { backup_job: job }, durationMs / 1000);

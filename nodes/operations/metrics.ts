@@ -35,7 +35,7 @@ interface Kept {
 /** The metrics of one Node-RED. They count from `begin` on. */
 export class Metrics {
   readonly #parts: MetricsParts;
-  readonly #recalled = new Set<string>();
+  #recalled: string[] = [];
   #kept: Promise<Kept> | undefined;
 
   constructor(parts: MetricsParts) {
@@ -72,13 +72,18 @@ export class Metrics {
 
   /** What the history knows of the jobs of the flow: jobs of former flows shall raise no alarm. */
   async #recall(runs: RunMetrics): Promise<void> {
-    const jobs = this.#parts.watched.jobs().filter((job) => !this.#recalled.has(job));
+    const current = this.#parts.watched.jobs();
+    // While a deploy replaces all nodes there are none.
+    if (current.length === 0) return;
+    runs.keepLastRuns(current);
+    this.#recalled = this.#recalled.filter((job) => current.includes(job));
+    const jobs = current.filter((job) => !this.#recalled.includes(job));
     if (jobs.length === 0) return;
     for (const job of jobs) runs.know(job);
     try {
       const known = await this.#parts.lastRuns();
       for (const last of known) if (jobs.includes(last.job)) runs.recall(last);
-      for (const job of jobs) this.#recalled.add(job);
+      this.#recalled.push(...jobs);
     } catch {
       // The readiness says what is wrong with the history; it is asked again the next time.
     }

@@ -70,7 +70,9 @@ describe('health and metrics in Node-RED without its editor', function () {
     // The schedule looks at the clock for the first time.
     await clock.pass(2000);
     await until(async () =>
-      (await ready(url)).report.checks.every(({ message }) => !/being asked/.test(message)),
+      (await ready(url)).report.checks.every(
+        ({ message }) => !/being asked|being opened|is starting/.test(message),
+      ),
     );
     const { status, report } = await ready(url);
     assert.equal(status, 200, JSON.stringify(report));
@@ -144,6 +146,19 @@ describe('health and metrics in Node-RED without its editor', function () {
     assert.equal(sampleOf(again, 'dbackup_job_last_success_timestamp_seconds', shop), success);
     assert.equal(sampleOf(again, 'dbackup_runs_total', succeeded), 0, 'counters begin again');
     assert.ok(!again.includes('of an old flow'));
+  });
+
+  it('forgets the last run of a job that a deploy has taken away', async () => {
+    const url = await start();
+    nodes?.runtime.fire('go');
+    const success = async (job: string) =>
+      sampleOf(await page(url), 'dbackup_job_last_success_timestamp_seconds', { backup_job: job });
+    await until(async () => (await success('shop')) !== undefined);
+    const renamed = (job: string) => flow().map((node) => (node.id === 'src' ? { ...node, job } : node));
+    await nodes?.runtime.deploy(renamed('store'), 'full');
+    assert.equal(await success('shop'), undefined);
+    await nodes?.runtime.deploy(renamed('shop'), 'full');
+    assert.notEqual(await success('shop'), undefined, 'the history knows it');
   });
 
   it('tells when schedules fire', async () => {
