@@ -61,8 +61,13 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
   }
 
   async obey(message: BackupMessage): Promise<void> {
-    const command = commandOf(message);
-    await this[command]();
+    try {
+      await this[commandOf(message)]();
+    } catch (thrown) {
+      // Its error is shown in place of what the schedule does, but not until that changes.
+      this.#shown = '';
+      throw thrown;
+    }
   }
 
   fire(): void {
