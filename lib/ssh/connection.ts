@@ -21,6 +21,9 @@ const LOST_MS = 200;
 /** The library's words for a host that refuses the subsystem, or whose program for it ends. */
 const NO_SUBSYSTEM = /unable to start subsystem|exit code/i;
 
+/** What hosts say that end the connection with a refused attempt to sign in (RFC 4253, 11.1 has no code for it). */
+const TOO_MANY_ATTEMPTS = /too many authentication failures/i;
+
 /** SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1). */
 const PROHIBITED = 1;
 
@@ -279,8 +282,8 @@ function levelOf(error: unknown): unknown {
 }
 
 function isRefusedSignIn(error: unknown): boolean {
-  const level = levelOf(error);
-  return level === 'client-authentication' || level === 'agent';
+  if (levelOf(error) === 'client-authentication') return true;
+  return error instanceof Error && TOO_MANY_ATTEMPTS.test(error.message);
 }
 
 function explain(error: unknown, { user, host, port, auth }: SshOptions): BackupError {

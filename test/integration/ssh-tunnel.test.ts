@@ -122,6 +122,19 @@ describe('SSH tunnel to a database server', function () {
       assertError(error, 'permission', /did not accept the key/);
     });
 
+    it('by a host that ends the connection then', async () => {
+      const strict = await startSshd({ config: ['MaxAuthTries 1'] });
+      try {
+        const { host, port, user, hostKeys, strangersKey } = strict;
+        const there = { ...key, host, port, user, hostKeys: [hostKeys.ed25519] };
+        const error = await refusal({ ...there, privateKey: strangersKey.text });
+        assertError(error, 'permission', /did not accept the key/);
+        assert.equal(Reflect.get(error as Error, 'transient'), false, 'trying again can lock the account');
+      } finally {
+        await strict.stop();
+      }
+    });
+
     it('with an agent that holds another key', async () => {
       const agent = await sshd.startAgent(sshd.strangersKey);
       try {
