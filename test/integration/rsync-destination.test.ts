@@ -228,6 +228,17 @@ describe('rsync destination on a daemon', function () {
     assert.deepEqual(await entriesBelow(folder), ['job/', 'job/a']);
   });
 
+  it('stores and replaces names that rsync takes for comments in its lists', async () => {
+    for (const path of ['#a', ';job/set/a', 'job/#a']) {
+      await put(driver, path, Buffer.from('first'));
+      await put(driver, path, Buffer.from('second'), true);
+      await put(driver, path, Buffer.from('second'), true);
+      assert.equal((await get(path)).toString(), 'second', path);
+      await driver.remove(path, never);
+    }
+    assert.deepEqual(await entriesBelow(folder), []);
+  });
+
   it('replaces a file by one of the same size within the same second', async () => {
     await put(driver, 'job/a', Buffer.from('old'));
     await put(driver, 'job/a', Buffer.from('new'), true);
@@ -247,6 +258,23 @@ describe('rsync destination on a daemon', function () {
     } finally {
       await run('umount', ['--lazy', join(folder, 'job')]);
     }
+  });
+
+  it('works in modules that are roots of their own', async function () {
+    if (process.getuid?.() !== 0) skipBecause(this, 'only root can change the root of a process');
+    await withServer({ config: ['use chroot = yes'] }, async (jail) => {
+      await makeFolder(jail, join(jail.home, 'in jail'));
+      const storage = createRsyncDestination({ ...jail.settings, root: 'in jail' });
+      const content = noise(200_000);
+      for (const set of ['one', 'two']) await put(storage, `job/${set}/a`, content);
+      await storage.remove('job/one/a', never);
+      assert.deepEqual(await entriesBelow(jail.home), [
+        'in jail/',
+        'in jail/job/',
+        'in jail/job/two/',
+        'in jail/job/two/a',
+      ]);
+    });
   });
 
   it('does without what the module refuses, where it can', async () => {

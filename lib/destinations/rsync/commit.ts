@@ -142,7 +142,7 @@ export class PendingRsyncObject implements PendingObject {
       try {
         const call = { doing: `commit ${path}`, args: [...args, ...paths] };
         const done = await (this.#replace ? storage.runSynced(call, signal) : storage.run(call, signal));
-        if (this.#replace || CHANGED_FILE.test(done)) return;
+        if (CHANGED_FILE.test(done)) return;
       } catch (error) {
         await this.#pauseOrThrow(error, attempt, signal);
         continue;

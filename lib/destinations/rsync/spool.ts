@@ -61,10 +61,13 @@ export class Spool {
     });
   }
 
-  /** A file that lists paths for `--from0 --files-from`: no name in it has a meaning of its own. */
+  /**
+   * A file that lists paths for `--from0 --files-from`: no name in it has a meaning of its own. The dot is for those
+   * that begin with # or ;, which rsync takes for comments.
+   */
   async writeList(name: string, paths: readonly string[]): Promise<string> {
     return await this.#guard(async () => {
-      await writeFile(this.at(name), paths.map((path) => `${path}\0`).join(''), { mode: 0o600 });
+      await writeFile(this.at(name), paths.map((path) => `./${path}\0`).join(''), { mode: 0o600 });
       return this.at(name);
     });
   }
