@@ -72,6 +72,7 @@ describe('rsync sends what has changed', function () {
       it('a plain dump: little more than the line that is new', async () => {
         const first = await store(0, 'shop.sql', dump);
         assert.ok(first > dump.length, `${first} bytes for the first backup`);
+        assert.ok(first < 1.02 * dump.length, `${first} bytes: the commit sends nothing again`);
         const second = await store(1, 'shop.sql', changed);
         assert.ok(second < 0.02 * changed.length, `${second} bytes for the second backup`);
       });

@@ -2,8 +2,6 @@ import { pause, pauseBefore } from '../../backoff.ts';
 import { BackupError, toBackupError } from '../../errors.ts';
 import type { PendingObject } from '../driver.ts';
 import { lacksFolder } from './failures.ts';
-import { includePath, NOTHING_ELSE } from './filters.ts';
-import { entriesBelow } from './look.ts';
 import type { RsyncPlace } from './place.ts';
 import { RsyncError } from './run.ts';
 import type { Spool } from './spool.ts';
@@ -80,17 +78,20 @@ export class PendingRsyncObject implements PendingObject {
     const options = ['-lOR', '-ii', '--ignore-existing', '--from0', `--files-from=${list}`];
     const args = [...options, this.#spool.at('lock', '/'), storage.target()];
     for (let attempt = 1; ; attempt += 1) {
+      this.#place.locked = 'unknown';
       try {
         const done = await storage.run({ doing: `commit ${path}`, args }, signal);
-        this.#place.locked = /^cL/m.test(done);
-        if (this.#place.locked) return;
+        if (/^cL/m.test(done)) {
+          this.#place.locked = 'yes';
+          return;
+        }
       } catch (error) {
         const mayGo = await this.#afterFailedLock(error, attempt, signal);
         if (mayGo) return;
         continue;
       }
       // The answer to an attempt that broke can be lost.
-      if (await this.#ownsLock(signal)) return;
+      if (await this.#place.ownsLock(signal)) return;
       throw lockHeld(path, lock);
     }
   }
@@ -100,7 +101,7 @@ export class PendingRsyncObject implements PendingObject {
     const { path, lock } = this.#place;
     const said = error instanceof RsyncError ? error.run.said : [];
     if (said.some((line) => EXISTS.test(line))) {
-      if (await this.#ownsLock(signal)) return true;
+      if (await this.#place.ownsLock(signal)) return true;
       throw lockHeld(path, lock);
     }
     if (error instanceof RsyncError && lacksFolder(error.run) && attempt < FOLDER_ATTEMPTS) return false;
@@ -114,17 +115,6 @@ export class PendingRsyncObject implements PendingObject {
     }
     await this.#pauseOrThrow(error, attempt, signal);
     return false;
-  }
-
-  async #ownsLock(signal: AbortSignal): Promise<boolean> {
-    const { storage, path, lock } = this.#place;
-    const rules = [...includePath(lock), NOTHING_ELSE];
-    for await (const entry of entriesBelow(storage, `commit ${path}`, rules, signal)) {
-      // A daemon may put something before the target.
-      if (entry.type !== 'link' || entry.path !== lock.join('/')) continue;
-      this.#place.locked = entry.target?.endsWith(this.#staging) === true;
-    }
-    return this.#place.locked;
   }
 
   async #publish(signal: AbortSignal): Promise<void> {

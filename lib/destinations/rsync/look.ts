@@ -6,8 +6,8 @@ import { type ListedEntry, linesOf, parseListLine } from './list-format.ts';
 import { RsyncError, type RsyncRun } from './run.ts';
 import type { RsyncStorage } from './storage.ts';
 
-/** Recursive, with whole numbers and names as they are. */
-const LIST = ['--list-only', '-r', '--no-h', '-8'];
+/** Recursive, links with what they name, whole numbers, and names as they are. */
+const LIST = ['--list-only', '-rl', '--no-h', '-8'];
 /** What was to be listed vanished meanwhile: the rest was listed. */
 const VANISHED = 24;
 

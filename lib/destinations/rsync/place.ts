@@ -3,6 +3,7 @@ import { toBackupError } from '../../errors.ts';
 import { commitFolder } from '../commit-folder.ts';
 import { markActive, markDone, temporaryName } from '../temporary-names.ts';
 import { filterOptions, includePath, includeTree, NOTHING_ELSE } from './filters.ts';
+import { entriesBelow } from './look.ts';
 import { Spool } from './spool.ts';
 import type { RsyncStorage } from './storage.ts';
 
@@ -19,8 +20,8 @@ export class RsyncPlace {
   readonly names: readonly string[];
   /** The hidden folders that were begun, the latest one last: each attempt has its own. */
   readonly stagings: string[] = [];
-  /** The lock of a commit may be ours, and be left there. */
-  locked = false;
+  /** Whether the lock of a commit is there, and ours: not known when the answer to its making got lost. */
+  locked: 'yes' | 'no' | 'unknown' = 'no';
 
   constructor(storage: RsyncStorage, names: readonly string[]) {
     this.storage = storage;
@@ -50,12 +51,25 @@ export class RsyncPlace {
     for (const staging of this.stagings) markDone(staging);
   }
 
+  /** Looks whether the lock names a hidden folder of ours. */
+  async ownsLock(signal: AbortSignal): Promise<boolean> {
+    const rules = [...includePath(this.lock), NOTHING_ELSE];
+    let isOurs = false;
+    for await (const entry of entriesBelow(this.storage, `commit ${this.path}`, rules, signal)) {
+      if (entry.type !== 'link' || entry.path !== this.lock.join('/')) continue;
+      // A daemon may put something before the target.
+      isOurs = this.stagings.some((staging) => entry.target?.endsWith(staging));
+    }
+    this.locked = isOurs ? 'yes' : 'no';
+    return isOurs;
+  }
+
   /**
    * Removes the hidden folders, our lock, and the folders that are empty then; tries again while the server cannot be
    * reached. What stays is swept later.
    */
   async removeTraces(): Promise<void> {
-    if (this.stagings.length === 0 && !this.locked) return;
+    if (this.stagings.length === 0 && this.locked === 'no') return;
     const signal = AbortSignal.timeout(CLEAN_UP_MS);
     for (;;) {
       try {
@@ -71,11 +85,12 @@ export class RsyncPlace {
   async #removeOnce(signal: AbortSignal): Promise<void> {
     const { names, stagings, storage } = this;
     const trees = stagings.map((staging) => [staging]);
-    const links = this.locked ? [this.lock] : [];
+    if (this.locked === 'unknown') await this.ownsLock(signal);
+    const links = this.locked === 'yes' ? [this.lock] : [];
     // In each hidden folder lie the folders of the path and the object.
     const most = stagings.length * (names.length + 1) + links.length + names.length - 1;
     await deleteExactly(storage, `remove the unfinished ${this.path}`, { trees, paths: links, most }, signal);
-    this.locked = false;
+    this.locked = 'no';
   }
 }
 

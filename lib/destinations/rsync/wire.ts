@@ -67,7 +67,7 @@ export class Wire {
     const { stream } = far;
     const closed = new Promise<void>((resolve) => {
       stream.once('close', resolve);
-      if (stream.closed) resolve();
+      if (stream.destroyed) resolve();
     });
     stream.on('error', (error) => {
       this.#failure ??= error;
@@ -113,7 +113,9 @@ export class Wire {
     };
     // A side that breaks has no end.
     from.once('end', end).once('close', end);
-    from.resume();
+    // It may have broken before anybody listened.
+    if (from.destroyed) end();
+    else from.resume();
   }
 }
 
