@@ -1,15 +1,14 @@
 import type { ByteStream } from '../../bytes/stream.ts';
-import { BackupError, throwIfAborted, toBackupError } from '../../errors.ts';
+import { BackupError, throwIfAborted } from '../../errors.ts';
+import { type ByteRange, checkedRange } from '../byte-range.ts';
 import type { ObjectInfo, ReadOptions } from '../driver.ts';
+import { resumedRead } from '../resumed-read.ts';
 import { StorageTurn } from '../storage-turn.ts';
 import { oncePassed } from './failures.ts';
 import { quoted } from './folders.ts';
 import { statObject } from './listing.ts';
 import { shareNames } from './names.ts';
 import type { SmbStorage } from './storage.ts';
-
-/** How often in a row a reading that broke is taken up again without having got further. */
-const ATTEMPTS = 3;
 
 /** See the port's `read`. */
 export async function readObject(
@@ -23,56 +22,27 @@ export async function readObject(
   return bytesOf(storage, found, checkedRange(path, found.bytes, reading.range), reading.signal);
 }
 
-interface Span {
-  readonly start: number;
-  readonly end: number;
-}
-
-function checkedRange(path: string, bytes: number, range: ReadOptions['range']): Span {
-  const { start, end = bytes } = range ?? { start: 0 };
-  const whole = Number.isSafeInteger(start) && Number.isSafeInteger(end);
-  if (whole && start >= 0 && start <= bytes && end >= start) return { start, end: Math.min(end, bytes) };
-  throw new BackupError(
-    'invalid-config',
-    `Bytes ${start} to ${end} of ${path} cannot be read: it has ${bytes}`,
-  );
-}
-
-/**
- * One pass over a part of an object. smbclient begins at the first byte, whatever is wanted: what comes before is
- * passed over, also when a connection that broke is replaced.
- */
-async function* bytesOf(
+/** smbclient begins at the first byte, whatever is wanted: what comes before is passed over, also when it is resumed. */
+function bytesOf(
   storage: SmbStorage,
   found: ObjectInfo,
-  { start, end }: Span,
+  { start, end }: ByteRange,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
   const isWhole = start === 0 && end === found.bytes;
   let object = found;
-  let position = start;
-  let failures = 0;
-  while (position < (isWhole ? object.bytes : end)) {
-    try {
-      if (failures > 0) object = await lookAgain(storage, object, isWhole && position === 0, signal);
-      const span = { start: position, end: isWhole ? object.bytes : end };
-      for await (const chunk of piece(storage, object, span, signal)) {
-        position += chunk.length;
-        failures = 0;
-        yield chunk;
-      }
-    } catch (error) {
-      throwIfAborted(signal);
-      failures += 1;
-      if (!toBackupError(error).transient || failures === ATTEMPTS) throw error;
-    }
+  const wantedEnd = () => (isWhole ? object.bytes : end);
+  async function* from(position: number, isAgain: boolean): AsyncGenerator<Buffer, void> {
+    if (isAgain) object = await lookAgain(storage, object, isWhole && position === 0, signal);
+    yield* piece(storage, object, { start: position, end: wantedEnd() }, signal);
   }
+  return resumedRead(start, { end: wantedEnd, from }, signal);
 }
 
 async function* piece(
   storage: SmbStorage,
   object: ObjectInfo,
-  { start, end }: Span,
+  { start, end }: ByteRange,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
   const doing = `read ${object.path}`;

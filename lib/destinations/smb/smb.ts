@@ -1,7 +1,7 @@
-import { z } from 'zod';
 import { BackupError } from '../../errors.ts';
 import type { DestinationDriver } from '../driver.ts';
 import { roundTrip } from '../round-trip.ts';
+import { parseStorageOptions } from '../storage-options.ts';
 import {
   freeSpace,
   listObjects,
@@ -22,16 +22,20 @@ import { writeObject } from './write.ts';
  * @throws BackupError `invalid-config`
  */
 export function createSmbDestination(input: SmbOptionsInput): DestinationDriver {
-  const parsed = smbOptions.safeParse(input);
-  if (!parsed.success) throw notValid(z.prettifyError(parsed.error).replaceAll('\n', ' '));
-  const storage = new SmbStorage(parsed.data);
+  const options = parseStorageOptions(smbOptions, input, 'SMB');
+  const storage = new SmbStorage(options);
   const problem = problemOfRoot(storage.root);
-  if (problem !== undefined) throw notValid(`the folder cannot be in a share: ${problem}`);
+  if (problem !== undefined) {
+    throw new BackupError(
+      'invalid-config',
+      `The SMB storage is not valid: the folder cannot be in a share: ${problem}`,
+    );
+  }
   const driver: DestinationDriver = {
     kind: 'smb',
     describe: () => storage.location,
     // smbclient reads every file from its beginning.
-    properties: { ranges: false, atomicReplace: true, concurrency: parsed.data.connections },
+    properties: { ranges: false, atomicReplace: true, concurrency: options.connections },
     probe: async (signal) => await roundTrip(driver, signal),
     write: async (path, bytes, writing) => await writeObject(storage, path, bytes, writing),
     read: async (path, reading) => await readObject(storage, path, reading),
@@ -43,8 +47,4 @@ export function createSmbDestination(input: SmbOptionsInput): DestinationDriver 
     unfinished: (prefix, signal) => listUnfinished(storage, prefix, signal),
   };
   return driver;
-}
-
-function notValid(problem: string): BackupError {
-  return new BackupError('invalid-config', `The SMB storage is not valid: ${problem}`);
 }

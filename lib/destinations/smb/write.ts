@@ -1,9 +1,10 @@
 import { orAbort, settled } from '../../abort.ts';
 import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError, throwIfAborted } from '../../errors.ts';
+import { alreadyExists } from '../already-exists.ts';
 import type { PendingObject, WriteOptions } from '../driver.ts';
 import { markActive, markDone, temporaryName } from '../temporary-names.ts';
-import { alreadyExists, PendingSmbObject } from './commit.ts';
+import { pendingObject } from './commit.ts';
 import { isRefusal, SmbRefusal, saysMissing } from './failures.ts';
 import { freeBytes, hasRoot, look, makeFolders } from './folders.ts';
 import { shareNames } from './names.ts';
@@ -39,7 +40,7 @@ export async function writeObject(
     begun = true;
     const stream = { first, rest, release: (chunk: Buffer) => bytes.release?.(chunk) };
     const sent = await store(place, stream, signal);
-    return new PendingSmbObject(place, sent, replace);
+    return pendingObject(place, sent, replace);
   } catch (error) {
     rest.return?.().catch(() => undefined);
     const cleaned = begun ? removeTraces(place) : Promise.resolve();
