@@ -45,7 +45,8 @@ export async function startNodes(
       logger: (line) => lines.push(line),
       countMessages: true,
       ...options,
-      settings: { testRecords: records, ...options.settings },
+      // What is tried again is tried at once.
+      settings: { testRecords: records, dbackup: { retrySeconds: 0 }, ...options.settings },
     });
     const recorded = (name: string) =>
       records.filter(({ node }) => node === name).map(({ message }) => message);
