@@ -43,10 +43,19 @@ export function toBackupError(thrown: unknown, context?: string): BackupError {
   return new BackupError(codeOf(error), message, { cause: error });
 }
 
+/**
+ * A message that says what it is about, once: many say it already.
+ * @param verb comes after the subject: `shop.sqlite failed: the disk is full`
+ */
+export function messageAbout(subject: string, message: string, verb = ''): string {
+  const named = `${subject}: `;
+  return `${subject}${verb}: ${message.startsWith(named) ? message.slice(named.length) : message}`;
+}
+
 /** The same error, saying what it is about: `shop.sqlite.zst.dbk: The .dbk file is cut off`. */
 export function errorAbout(subject: string, thrown: unknown): BackupError {
   const { code, message, transient } = toBackupError(thrown);
-  return new BackupError(code, `${subject}: ${message}`, { transient, cause: thrown });
+  return new BackupError(code, messageAbout(subject, message), { transient, cause: thrown });
 }
 
 /** Throws the signal's reason as a BackupError when the signal is aborted. */
