@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import type { NodeAPI, NodeMessage } from 'node-red';
-import type { BackupError } from '../lib/errors.ts';
+import { type BackupError, messageAbout } from '../lib/errors.ts';
 import type { EngineEvents, RunNotice } from '../lib/runs/outcome.ts';
 
 type ReportApi = Pick<NodeAPI, 'nodes' | 'log'>;
@@ -31,7 +31,7 @@ export class RunReports {
 
   /** One database failed while the others go on: once for each, at the source that should have dumped it. */
   #artifactFailed(runId: string, nodeId: string, database: string, error: BackupError): void {
-    const text = `${database}: ${error.message}`;
+    const text = messageAbout(database, error.message);
     const node = this.#RED.nodes.getNode(nodeId);
     if (node) node.error(text, this.#messages.get(runId)?.get(nodeId));
     else this.#RED.log.error(`[dbackup] ${text}`);

@@ -1,5 +1,5 @@
 import { FileNameAllocator } from '../backupset/names.ts';
-import { BackupError, throwIfAborted, toBackupError } from '../errors.ts';
+import { BackupError, messageAbout, throwIfAborted, toBackupError } from '../errors.ts';
 import { livePart, type PlanBranch } from '../plan/plan-tree.ts';
 import type { DumpLane } from '../sources/driver.ts';
 import { type Delivery, passArtifact } from './artifact-pass.ts';
@@ -118,8 +118,8 @@ export class DumpPhase {
     const ms = retries.pauseAfter(attempt - 1);
     const next = { attempt, attempts, seconds: Math.ceil(ms / 1000) };
     for (const { binding, database, failure } of databases) {
-      const why = failure === undefined ? '' : `: ${failure.message}`;
-      account.notice('warn', `${database.name} failed${why}; ${attemptText(next)}`, binding.node);
+      const why = messageAbout(database.name, failure?.message ?? 'no destination took it', ' failed');
+      account.notice('warn', `${why}; ${attemptText(next)}`, binding.node);
     }
     const nodes = [...new Set(databases.map(({ binding }) => binding.node))];
     await retries.wait(ms, signal, (seconds) => meter.waiting({ ...next, nodes, seconds }));

@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events';
-import { BackupError } from '../errors.ts';
+import { BackupError, messageAbout } from '../errors.ts';
 import type { PlanBranch } from '../plan/plan-tree.ts';
 import type { ArtifactOutcome, EngineEvents, RunNotice } from '../runs/outcome.ts';
 import type { Delivery } from './artifact-pass.ts';
@@ -102,7 +102,7 @@ export class RunAccount {
   }
 
   noticeWarnings({ binding, database }: ArtifactSubject, warnings: readonly string[]): void {
-    for (const warning of warnings) this.notice('warn', `${database}: ${warning}`, binding.node);
+    for (const warning of warnings) this.notice('warn', messageAbout(database, warning), binding.node);
   }
 
   notice(level: RunNotice['level'], message: string, node: string): void {

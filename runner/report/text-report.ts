@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import { isStored } from '../../lib/backupset/manifest.ts';
-import type { BackupError } from '../../lib/errors.ts';
+import { type BackupError, messageAbout } from '../../lib/errors.ts';
 import type { FlowProblem } from '../../lib/plan/flow-problem.ts';
 import type {
   DestinationOutcome,
@@ -102,7 +102,7 @@ export function summaryLines(result: RunResult): string[] {
     `Run ${runId} of ${job} ${state}: ${formatBytes(rawBytes)} in ${formatDuration(ms)}${rate}`,
     ...(result.error === undefined ? [] : [`  ${result.error.message}`]),
     ...result.artifacts.flatMap(({ database, error }) =>
-      error === undefined ? [] : [`  ${database} failed: ${error.message}`],
+      error === undefined ? [] : [`  ${messageAbout(database, error.message, ' failed')}`],
     ),
     ...result.destinations.map((destination) => `  ${destinationLine(destination, state)}`),
   ];
@@ -111,7 +111,7 @@ export function summaryLines(result: RunResult): string[] {
 function destinationLine(destination: DestinationOutcome, state: FinalState): string {
   const { label, set, error, attempts, verified } = destination;
   const failed = state === 'succeeded' ? 'failed, and was not needed' : 'failed';
-  if (set === undefined) return `${label} ${failed}: ${error?.message ?? 'nothing was stored'}`;
+  if (set === undefined) return messageAbout(label, error?.message ?? 'nothing was stored', ` ${failed}`);
   const stored = set.manifest.artifacts.filter(isStored);
   const bytes = stored.reduce((sum, artifact) => sum + artifact.stored.bytes, 0);
   const healed = set.healed ? ', copied from another destination after its own sink failed' : '';
