@@ -27,6 +27,7 @@ export interface CommitSteps<Session> {
   mayBeRenamed(error: BackupError): boolean;
   /** Removes everything that is not committed. */
   removeTraces(lock: boolean): Promise<void>;
+  /** The object has its name. */
   committed?(): void;
 }
 

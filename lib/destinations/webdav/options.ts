@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BackupError } from '../../errors.ts';
+import { parseStorageOptions } from '../storage-options.ts';
 
 /** `basic`: user and password with each request. `digest`: a proof of the password. `bearer`: a token. */
 export const WEBDAV_AUTH = ['basic', 'digest', 'bearer', 'none'] as const;
@@ -68,19 +69,15 @@ export type WebdavOptionsInput = z.input<typeof webdavOptions>;
 
 /** Parses and checks what depends on each other. @throws BackupError `invalid-config` */
 export function parseWebdavOptions(input: WebdavOptionsInput): WebdavOptions {
-  const parsed = webdavOptions.safeParse(input);
-  if (!parsed.success) {
-    const problem = z.prettifyError(parsed.error).replaceAll('\n', ' ');
-    throw new BackupError('invalid-config', `The WebDAV storage is not valid: ${problem}`);
-  }
-  const { auth, user, token } = parsed.data;
+  const options = parseStorageOptions(webdavOptions, input, 'WebDAV');
+  const { auth, user, token } = options;
   if ((auth === 'basic' || auth === 'digest') && user === '') {
     throw new BackupError('invalid-config', `The WebDAV storage is not valid: ${auth} sign-in needs a user`);
   }
   if (auth === 'bearer' && (token ?? '') === '') {
     throw new BackupError('invalid-config', 'The WebDAV storage is not valid: bearer sign-in needs a token');
   }
-  return parsed.data;
+  return options;
 }
 
 /** Size of the chunk with that number, from 1, in bytes: grows so that 10 000 of them, which is the most, reach far. */

@@ -1,42 +1,21 @@
-import { setTimeout as wait } from 'node:timers/promises';
-import { toBackupError } from '../../errors.ts';
 import { commitFolder } from '../commit-folder.ts';
+import { cleanUp, type WritePlace } from '../write-place.ts';
 import { pruneFolders } from './folders-in-use.ts';
 import { removeFile, removeTree } from './resources.ts';
 import type { WebdavStorage } from './storage.ts';
 
-/** How long a clean-up may go on after its caller has given up waiting, in ms. */
-const CLEAN_UP_MS = 60_000;
-const BETWEEN_TRIES_MS = 2000;
+const PAUSES_MS = [2000];
 
 /** Where one object is being written. */
-export interface WebdavPlace {
-  readonly storage: WebdavStorage;
-  readonly path: string;
-  /** Its names below the storage's folder. */
-  readonly names: readonly string[];
-  /** The same with the hidden name that it has until it is committed. */
-  readonly temporary: readonly string[];
+export interface WebdavPlace extends WritePlace<WebdavStorage> {
   /** Its folders may be removed from now on, if empty. */
   leave(): void;
 }
 
-/**
- * Removes the temporary file and the folders that were made for it; tries again while the server cannot be
- * reached. What stays is swept later.
- */
+/** Removes the temporary file and the folders that were made for it. */
 export async function removeTraces(place: WebdavPlace, { lock = false } = {}): Promise<void> {
-  const signal = AbortSignal.timeout(CLEAN_UP_MS);
   place.leave();
-  for (;;) {
-    try {
-      await removeOnce(place, lock, signal);
-      return;
-    } catch (error) {
-      if (!toBackupError(error).transient) throw error;
-      await wait(BETWEEN_TRIES_MS, undefined, { signal, ref: false });
-    }
-  }
+  await cleanUp((signal) => removeOnce(place, lock, signal), PAUSES_MS);
 }
 
 async function removeOnce(place: WebdavPlace, lock: boolean, signal: AbortSignal): Promise<void> {

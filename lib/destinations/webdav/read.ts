@@ -1,19 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { ByteStream } from '../../bytes/stream.ts';
-import { abortError, BackupError, throwIfAborted, toBackupError } from '../../errors.ts';
+import { abortError, BackupError, throwIfAborted } from '../../errors.ts';
+import { type ByteRange, checkedRange } from '../byte-range.ts';
 import type { ReadOptions } from '../driver.ts';
 import { splitObjectPath } from '../path.ts';
+import { resumedRead } from '../resumed-read.ts';
 import { entryAt } from './listing.ts';
 import type { Entry } from './resources.ts';
 import type { WebdavStorage } from './storage.ts';
-
-/** How often in a row a reading that broke is taken up again without having got anything. */
-const ATTEMPTS = 3;
-
-interface Span {
-  readonly start: number;
-  readonly end: number;
-}
 
 interface Place {
   readonly storage: WebdavStorage;
@@ -34,47 +28,32 @@ export async function readObject(
   return bytesOf(place, found, checkedRange(path, found.bytes, reading.range), reading.signal);
 }
 
-function checkedRange(path: string, bytes: number, range: ReadOptions['range']): Span {
-  const { start, end = bytes } = range ?? { start: 0 };
-  const whole = Number.isSafeInteger(start) && Number.isSafeInteger(end);
-  if (whole && start >= 0 && start <= bytes && end >= start) return { start, end: Math.min(end, bytes) };
-  throw new BackupError(
-    'invalid-config',
-    `Bytes ${start} to ${end} of ${path} cannot be read: it has ${bytes}`,
-  );
-}
-
-/** One pass over a part of an object; when the connection breaks the rest is asked for. */
-async function* bytesOf(
+function bytesOf(
   place: Place,
   object: Entry,
-  { start, end }: Span,
+  { start, end }: ByteRange,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
-  let position = start;
-  let failures = 0;
-  while (position < end) {
+  async function* from(begin: number, isAgain: boolean): AsyncGenerator<Buffer, void> {
     try {
-      if (failures > 0) await requireSame(place, object, signal);
-      for await (const chunk of piece(place, object, { start: position, end }, signal)) {
-        position += chunk.length;
-        failures = 0;
+      if (isAgain) await requireSame(place, object, signal);
+      let at = begin;
+      for await (const chunk of piece(place, object, { start: begin, end }, signal)) {
+        at += chunk.length;
         yield chunk;
       }
-      if (position < end) throw endedEarly(place, object, position);
-    } catch (thrown) {
-      throwIfAborted(signal);
-      const error = toBackupError(place.storage.failure(thrown, `read ${place.path}`));
-      failures += 1;
-      if (!error.transient || failures === ATTEMPTS) throw error;
+      if (at < end) throw endedEarly(place, object, at);
+    } catch (error) {
+      throw place.storage.failure(error, `read ${place.path}`);
     }
   }
+  return resumedRead(start, { end: () => end, from }, signal);
 }
 
 async function* piece(
   { storage, path, names }: Place,
   object: Entry,
-  { start, end }: Span,
+  { start, end }: ByteRange,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
   const { client } = storage;
@@ -103,7 +82,7 @@ async function* piece(
  * Checks what the reply says that it is.
  * @returns how many bytes come before the wanted ones: a server may answer with the whole (RFC 9110, section 14.2)
  */
-function beginOf(reply: IncomingMessage, path: string, object: Entry, { start, end }: Span): number {
+function beginOf(reply: IncomingMessage, path: string, object: Entry, { start, end }: ByteRange): number {
   const { 'content-encoding': encoding = 'identity', 'content-range': range = '', etag } = reply.headers;
   const problem = (why: string) =>
     new BackupError('corrupt', `The WebDAV server gives ${path} wrongly: ${why}`);

@@ -1,13 +1,14 @@
 import { settled } from '../../abort.ts';
 import { BLOCK_BYTES, type ByteStream } from '../../bytes/stream.ts';
 import { BackupError, throwIfAborted } from '../../errors.ts';
+import { alreadyExists } from '../already-exists.ts';
 import type { PendingObject, WriteOptions } from '../driver.ts';
 import { keepMoving } from '../keep-moving.ts';
 import { splitObjectPath } from '../path.ts';
 import { markActive, markDone, temporaryName } from '../temporary-names.ts';
 import { BlockSource } from './block-source.ts';
 import { uploadChunks, uploadsUrl } from './chunked.ts';
-import { alreadyExists, PendingWebdavObject } from './commit.ts';
+import { pendingObject } from './commit.ts';
 import { keepFolders } from './folders-in-use.ts';
 import { chunkBytes } from './options.ts';
 import { removeTraces, type WebdavPlace } from './place.ts';
@@ -40,7 +41,7 @@ export async function writeObject(
   const progress = { begun: false };
   try {
     const sent = await transfer(place, new BlockSource(source, signal), signal, progress);
-    return new PendingWebdavObject(place, sent, replace);
+    return pendingObject(place, sent, replace);
   } catch (error) {
     source.return().catch(() => undefined);
     const cleaned = progress.begun ? removeTraces(place) : Promise.resolve(leave());
