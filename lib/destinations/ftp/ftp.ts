@@ -1,7 +1,6 @@
-import { z } from 'zod';
-import { BackupError } from '../../errors.ts';
 import type { DestinationDriver } from '../driver.ts';
 import { roundTrip } from '../round-trip.ts';
+import { parseStorageOptions } from '../storage-options.ts';
 import { listObjects, listUnfinished, removeObject, statObject, sweepTemporaries } from './listing.ts';
 import { type FtpOptionsInput, ftpLocation, ftpOptions } from './options.ts';
 import { readObject } from './read.ts';
@@ -19,12 +18,7 @@ export function createFtpDestination(
   input: FtpOptionsInput,
   timing: { readonly longestPauseMs?: number } = {},
 ): DestinationDriver {
-  const parsed = ftpOptions.safeParse(input);
-  if (!parsed.success) {
-    const problem = z.prettifyError(parsed.error).replaceAll('\n', ' ');
-    throw new BackupError('invalid-config', `The FTP storage is not valid: ${problem}`);
-  }
-  const options = parsed.data;
+  const options = parseStorageOptions(ftpOptions, input, 'FTP');
   const storage = new FtpStorage(options, timing.longestPauseMs);
   const driver: DestinationDriver = {
     kind: 'ftp',

@@ -1,16 +1,15 @@
 import type { ByteStream } from '../../bytes/stream.ts';
-import { BackupError, throwIfAborted, toBackupError } from '../../errors.ts';
+import { BackupError, throwIfAborted } from '../../errors.ts';
+import { type ByteRange, checkedRange } from '../byte-range.ts';
 import type { ObjectInfo, ReadOptions } from '../driver.ts';
 import { splitObjectPath } from '../path.ts';
+import { resumedRead } from '../resumed-read.ts';
 import type { FtpConnection } from './connection.ts';
 import { pathOf } from './folders.ts';
 import { statObject } from './listing.ts';
 import { ftpLocation } from './options.ts';
 import type { FtpStorage } from './storage.ts';
 import { Transfer } from './transfer.ts';
-
-/** How often in a row a reading that broke is taken up again without having got anything. */
-const ATTEMPTS = 3;
 
 /** See the port's `read`. */
 export async function readObject(
@@ -24,57 +23,34 @@ export async function readObject(
   if (found === undefined) {
     throw new BackupError('not-found', `There is no ${path} on ${ftpLocation(storage.options)}`);
   }
-  const { start, end } = checkedRange(path, found.bytes, reading.range);
-  return bytesOf(storage, names, found, { start, end }, reading.signal);
+  const range = checkedRange(path, found.bytes, reading.range);
+  return bytesOf(storage, names, found, range, reading.signal);
 }
 
-function checkedRange(path: string, bytes: number, range: ReadOptions['range']): Span {
-  const { start, end = bytes } = range ?? { start: 0 };
-  const whole = Number.isSafeInteger(start) && Number.isSafeInteger(end);
-  if (whole && start >= 0 && start <= bytes && end >= start) return { start, end: Math.min(end, bytes) };
-  throw new BackupError(
-    'invalid-config',
-    `Bytes ${start} to ${end} of ${path} cannot be read: it has ${bytes}`,
-  );
-}
-
-interface Span {
-  readonly start: number;
-  readonly end: number;
-}
-
-/** One pass over a part of an object; a connection that breaks is replaced, and the rest is asked for. */
-async function* bytesOf(
+function bytesOf(
   storage: FtpStorage,
   names: readonly string[],
   object: ObjectInfo,
-  { start, end }: Span,
+  { start, end }: ByteRange,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
-  let position = start;
-  let failures = 0;
-  while (position < end) {
-    try {
-      if (failures > 0) await requireSame(storage, object, signal);
-      for await (const chunk of piece(storage, names, object, { start: position, end }, signal)) {
-        position += chunk.length;
-        failures = 0;
-        yield chunk;
-      }
-      if (position < end) throw shorter(object, position);
-    } catch (error) {
-      throwIfAborted(signal);
-      failures += 1;
-      if (!toBackupError(error).transient || failures === ATTEMPTS) throw error;
+  async function* from(begin: number, isAgain: boolean): AsyncGenerator<Buffer, void> {
+    if (isAgain) await requireSame(storage, object, signal);
+    let at = begin;
+    for await (const chunk of piece(storage, names, object, { start: begin, end }, signal)) {
+      at += chunk.length;
+      yield chunk;
     }
+    if (at < end) throw shorter(object, at);
   }
+  return resumedRead(start, { end: () => end, from }, signal);
 }
 
 async function* piece(
   storage: FtpStorage,
   names: readonly string[],
   object: ObjectInfo,
-  span: Span,
+  span: ByteRange,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
   const loan = await storage.lend(`read ${object.path}`, signal);
@@ -94,7 +70,7 @@ async function* piece(
 async function* received(
   connection: FtpConnection,
   names: readonly string[],
-  span: Span,
+  span: ByteRange,
   size: number,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
@@ -127,7 +103,7 @@ async function* received(
  */
 async function position(
   connection: FtpConnection,
-  { start, end }: Span,
+  { start, end }: ByteRange,
   size: number,
   signal: AbortSignal,
 ): Promise<number> {

@@ -1,11 +1,12 @@
 import { settled } from '../../abort.ts';
 import { BLOCK_BYTES, type ByteStream } from '../../bytes/stream.ts';
 import { BackupError, throwIfAborted } from '../../errors.ts';
+import { alreadyExists } from '../already-exists.ts';
 import type { PendingObject, WriteOptions } from '../driver.ts';
 import { keepMoving, type MovingStream } from '../keep-moving.ts';
 import { splitObjectPath } from '../path.ts';
 import { markActive, markDone, temporaryName } from '../temporary-names.ts';
-import { alreadyExists, PendingFtpObject } from './commit.ts';
+import { pendingObject } from './commit.ts';
 import type { FtpConnection } from './connection.ts';
 import { replyCode, saysMissing, saysWhy } from './failures.ts';
 import { FolderGone, hasRoot, look, makeFolders, pathOf, sizeOf } from './folders.ts';
@@ -45,7 +46,7 @@ export async function writeObject(
       const transfer = await startStoring(place, connection, writing);
       return await send(transfer, source, first, place, connection, signal);
     });
-    return new PendingFtpObject(place, sent, replace);
+    return pendingObject(place, sent, replace);
   } catch (error) {
     source.return().catch(() => undefined);
     const cleaned = begun ? removeTraces(place) : Promise.resolve();
