@@ -283,6 +283,18 @@ describe('rsync: what breaks', function () {
           assert.deepEqual(await listed(), ['job/a', 'job/c']);
         });
 
+        it('stops at once when it is aborted while the server hangs', async () => {
+          driver = createRsyncDestination({ ...settings, timeout: 3600 }, HASTE);
+          assert.ok(await driver.stat('job/a', never));
+          const stop = new AbortController();
+          proxy.after(1, 'stall', 'client');
+          const looking = driver.stat('job/a', stop.signal);
+          looking.catch(() => undefined);
+          await until(() => !proxy.isArmed);
+          stop.abort();
+          await rejectsWith(looking, 'aborted');
+        });
+
         it('gives up on a server that does not answer', async () => {
           const impatient = createRsyncDestination({ ...settings, timeout: 1 });
           proxy.accepts = 'silence';

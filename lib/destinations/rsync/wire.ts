@@ -25,6 +25,7 @@ export class Wire {
   #far: FarEnd | undefined;
   readonly #near: Duplex;
   readonly #onLife: () => void;
+  readonly #nearDied = Promise.withResolvers<void>();
   #nearGone = false;
 
   /**
@@ -56,13 +57,15 @@ export class Wire {
   /** The rsync of this host is gone: what it has written is still passed on, as far as it will be taken. */
   nearEnded(): void {
     this.#nearGone = true;
+    this.#nearDied.resolve();
     this.#near.resume();
   }
 
   async #carry(connection: Connection): Promise<void> {
     const head = await readCommand(this.#near);
     if (head === undefined) return;
-    const far = await connection.open(head.command);
+    const far = await this.#open(connection, head.command);
+    if (far === undefined) return;
     this.#far = far;
     const { stream } = far;
     const closed = new Promise<void>((resolve) => {
@@ -81,6 +84,16 @@ export class Wire {
     await settled(closed, LINGER_MS);
     stream.destroy();
     await nearDone;
+  }
+
+  /** @returns undefined when the rsync of this host has ended before a server that hangs opens anything */
+  async #open(connection: Connection, command: string): Promise<FarEnd | undefined> {
+    const opening = connection.open(command);
+    const far = await Promise.race([opening, this.#nearDied.promise.then(() => undefined)]);
+    if (far === undefined) {
+      opening.then(({ stream }) => stream.on('error', () => undefined).destroy()).catch(() => undefined);
+    }
+    return far;
   }
 
   /** @returns resolves when rsync has closed its side */
