@@ -124,7 +124,7 @@ export class PendingRsyncObject implements PendingObject {
     // A new name is linked to the file, or a copy is renamed to it. What is replaced keeps its content until a new
     // file is renamed over it.
     const how = this.#replace
-      ? ['--checksum', `--copy-dest=${from}`]
+      ? ['--ignore-times', `--copy-dest=${from}`]
       : ['--ignore-existing', `--link-dest=${from}`];
     const args = ['-tOR', '-ii', ...how, '--from0', `--files-from=${list}`];
     const paths = [this.#spool.at(TREE, '/'), storage.target()];

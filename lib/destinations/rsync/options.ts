@@ -42,7 +42,7 @@ const last = {
     description: 'Path of the program on this host. Empty: rsync as the system finds it',
     control: 'path',
   }),
-  connections: z.number().int().min(1).max(16).default(4).meta({
+  connections: z.number().int().min(2).max(16).default(4).meta({
     title: 'Connections',
     description: 'Most transfers at the same time; servers often limit them',
   }),

@@ -1,4 +1,4 @@
-import { pause } from '../../backoff.ts';
+import { setTimeout as wait } from 'node:timers/promises';
 import { toBackupError } from '../../errors.ts';
 import { commitFolder } from '../commit-folder.ts';
 import { markActive, markDone, temporaryName } from '../temporary-names.ts';
@@ -77,7 +77,8 @@ export class RsyncPlace {
         return;
       } catch (error) {
         if (!toBackupError(error).transient) throw error;
-        await pause(BETWEEN_TRIES_MS, signal, this.storage.clock);
+        // A process that is done need not wait for it.
+        await wait(BETWEEN_TRIES_MS, undefined, { signal, ref: false });
       }
     }
   }
