@@ -210,6 +210,14 @@ describe('rsync destination on a daemon', function () {
     assert.deepEqual(await list('job'), good.toSorted());
   });
 
+  it('lets who lists look at what is listed meanwhile, with the fewest connections', async () => {
+    for (const name of ['a', 'b', 'c']) await plant(`job/${name}`);
+    const few = createRsyncDestination({ ...server.settings, root, connections: 2 });
+    const found: (number | undefined)[] = [];
+    for await (const { path } of few.list('', never)) found.push((await few.stat(path, never))?.bytes);
+    assert.deepEqual(found, [5, 5, 5]);
+  });
+
   it('takes no folder that it may not read for an empty one', async () => {
     await plant('job/a');
     await plant('locked/b');
