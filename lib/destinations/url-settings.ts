@@ -24,12 +24,22 @@ export function refuseSecrets(url: URL, variable: string): void {
 
 /** The path of a URL with its escapes resolved. @throws BackupError `invalid-config` */
 export function decodedPath(url: URL): string {
+  return decoded(url, 'path', url.pathname);
+}
+
+/** The user of a URL with its escapes resolved; empty when it names none. @throws BackupError `invalid-config` */
+export function decodedUser(url: URL): string {
+  return decoded(url, 'user', url.username);
+}
+
+function decoded(url: URL, part: string, text: string): string {
   try {
-    return decodeURIComponent(url.pathname);
+    return decodeURIComponent(text);
   } catch {
+    const kind = url.protocol.slice(0, -1);
     throw new BackupError(
       'invalid-config',
-      `The path of the ${url.protocol.slice(0, -1)} URL holds a % that escapes nothing`,
+      `The ${part} of the ${kind} URL holds a % that escapes nothing: write it as %25`,
     );
   }
 }

@@ -1,5 +1,5 @@
 import type { DestinationDriver } from '../driver.ts';
-import { decodedPath, environmentSecret, refuseSecrets } from '../url-settings.ts';
+import { decodedPath, decodedUser, environmentSecret, refuseSecrets } from '../url-settings.ts';
 import { createFtpDestination } from './ftp.ts';
 
 /**
@@ -17,7 +17,7 @@ export function openFtp(url: URL): DestinationDriver {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     ...(port === undefined ? {} : { port }),
     security,
-    ...(url.username === '' ? {} : { user: decodeURIComponent(url.username) }),
+    ...(url.username === '' ? {} : { user: decodedUser(url) }),
     ...(password === undefined ? {} : { password }),
     ...(security === 'plain' ? {} : { caFile: process.env.DBACKUP_FTP_CA_FILE ?? '' }),
     root: decodedPath(url).slice(1),

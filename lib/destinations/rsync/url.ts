@@ -1,6 +1,6 @@
 import { BackupError } from '../../errors.ts';
 import type { DestinationDriver } from '../driver.ts';
-import { decodedPath, environmentSecret, refuseSecrets } from '../url-settings.ts';
+import { decodedPath, decodedUser, environmentSecret, refuseSecrets } from '../url-settings.ts';
 import type { RsyncOptionsInput } from './options.ts';
 import { createRsyncDestination } from './rsync.ts';
 
@@ -22,7 +22,7 @@ export function openRsyncDaemon(url: URL): DestinationDriver {
     transport: 'daemon',
     ...serverOf(url),
     module,
-    user: decodeURIComponent(url.username),
+    user: decodedUser(url),
     ...(password === undefined ? {} : { password }),
     root: folders.join('/'),
   });
@@ -53,7 +53,7 @@ export function openRsyncSsh(url: URL): DestinationDriver {
   return createRsyncDestination({
     ...signIn(),
     ...serverOf(url),
-    user: decodeURIComponent(url.username),
+    user: decodedUser(url),
     hostKeys,
     root: decodedPath(url).slice(1),
   });

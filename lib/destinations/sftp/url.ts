@@ -1,6 +1,6 @@
 import { BackupError } from '../../errors.ts';
 import type { DestinationDriver } from '../driver.ts';
-import { decodedPath, environmentSecret, refuseSecrets } from '../url-settings.ts';
+import { decodedPath, decodedUser, environmentSecret, refuseSecrets } from '../url-settings.ts';
 import type { SftpOptionsInput } from './options.ts';
 import { createSftpDestination } from './sftp.ts';
 
@@ -20,7 +20,7 @@ export function openSftp(url: URL): DestinationDriver {
   return createSftpDestination({
     host: url.hostname.replace(/^\[|\]$/g, ''),
     ...(url.port === '' ? {} : { port: Number(url.port) }),
-    user: decodeURIComponent(url.username),
+    user: decodedUser(url),
     hostKeys,
     root: decodedPath(url).slice(1),
     ...signIn(),

@@ -1,6 +1,6 @@
 import { BackupError } from '../../errors.ts';
 import type { DestinationDriver } from '../driver.ts';
-import { decodedPath, environmentSecret, refuseSecrets } from '../url-settings.ts';
+import { decodedPath, decodedUser, environmentSecret, refuseSecrets } from '../url-settings.ts';
 import { createSmbDestination } from './smb.ts';
 
 /**
@@ -14,7 +14,7 @@ export function openSmb(url: URL): DestinationDriver {
   if (share === '') {
     throw new BackupError('invalid-config', 'The smb URL names no share: write smb://user@host/share/folder');
   }
-  const account = decodeURIComponent(url.username);
+  const account = decodedUser(url);
   const semicolon = account.indexOf(';');
   const user = account.slice(semicolon + 1);
   const password = environmentSecret('DBACKUP_SMB_PASSWORD');

@@ -1,5 +1,5 @@
 import type { DestinationDriver } from '../driver.ts';
-import { environmentSecret, refuseSecrets } from '../url-settings.ts';
+import { decodedUser, environmentSecret, refuseSecrets } from '../url-settings.ts';
 import { createWebdavDestination } from './webdav.ts';
 
 /**
@@ -13,7 +13,7 @@ export function openWebdav(url: URL): DestinationDriver {
   const scheme = url.protocol === 'webdavs:' ? 'https' : 'http';
   const password = environmentSecret('DBACKUP_WEBDAV_PASSWORD');
   const token = environmentSecret('DBACKUP_WEBDAV_TOKEN');
-  const user = decodeURIComponent(url.username);
+  const user = decodedUser(url);
   return createWebdavDestination({
     url: `${scheme}://${url.host}${url.pathname}`,
     auth: user !== '' ? 'basic' : token !== undefined ? 'bearer' : 'none',
