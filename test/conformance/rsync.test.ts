@@ -8,6 +8,7 @@ const broken = (storage: Parameters<typeof brokenRsync>[1]) => brokenRsync(() =>
 describeDestination({
   name: 'rsync daemon',
   lacks: ['ranges', 'free space'],
+  largeObjectBytes: 128 * 1024 ** 2,
   start: async () => {
     server = await TestRsyncd.start();
   },
