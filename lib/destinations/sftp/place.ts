@@ -1,23 +1,12 @@
-import { setTimeout as wait } from 'node:timers/promises';
-import { toBackupError } from '../../errors.ts';
 import { commitFolder } from '../commit-folder.ts';
+import { cleanUp, type WritePlace } from '../write-place.ts';
 import type { SftpChannel } from './channel.ts';
 import { attempt, pathOf, pruneFolders, undefinedIfMissing } from './folders.ts';
 import type { SftpStorage } from './storage.ts';
 
-/** How long a clean-up may go on after its caller has given up waiting, in ms. */
-const CLEAN_UP_MS = 60_000;
-const BETWEEN_TRIES_MS = 1000;
+const PAUSES_MS = [1000];
 
-/** Where one object is being written. */
-export interface SftpPlace {
-  readonly storage: SftpStorage;
-  readonly path: string;
-  /** Its names below the storage's folder. */
-  readonly names: readonly string[];
-  /** The same with the hidden name that it has until it is committed. */
-  readonly temporary: readonly string[];
-}
+export type SftpPlace = WritePlace<SftpStorage>;
 
 /** What a commit may have left beside the temporary file. */
 interface Traces {
@@ -25,21 +14,9 @@ interface Traces {
   before?(channel: SftpChannel): Promise<void>;
 }
 
-/**
- * Removes the temporary file and the folders that were made for it, on any connection that can be had; tries
- * again while the server cannot be reached. What stays is swept later.
- */
+/** Removes the temporary file and the folders that were made for it, on any connection that can be had. */
 export async function removeTraces(place: SftpPlace, traces: Traces = {}): Promise<void> {
-  const signal = AbortSignal.timeout(CLEAN_UP_MS);
-  for (;;) {
-    try {
-      await removeOnce(place, traces, signal);
-      return;
-    } catch (error) {
-      if (!toBackupError(error).transient) throw error;
-      await wait(BETWEEN_TRIES_MS, undefined, { signal, ref: false });
-    }
-  }
+  await cleanUp((signal) => removeOnce(place, traces, signal), PAUSES_MS);
 }
 
 async function removeOnce(place: SftpPlace, { lock, before }: Traces, signal: AbortSignal): Promise<void> {

@@ -1,23 +1,20 @@
 import { randomInt } from 'node:crypto';
-import { BackupError } from '../../errors.ts';
+import { alreadyExists } from '../already-exists.ts';
 import { commitFolder } from '../commit-folder.ts';
+import { type LockRefusal, type LockState, takeLock } from '../commit-lock.ts';
 import { temporaryName } from '../temporary-names.ts';
 import type { SftpChannel } from './channel.ts';
 import { isStatus, isUnsupported } from './failures.ts';
 import { attempt, look, pathOf } from './folders.ts';
 import type { SftpPlace } from './place.ts';
 
-/** How often a lock that was held a moment ago is tried again. */
-const LOCK_ATTEMPTS = 3;
 /** Until then, in seconds since 1970, no file of ours was made. */
 const LONG_AGO = 1_000_000_000;
 
 /** What is known of a commit, also when its connection breaks in the middle. */
-export interface CommitState {
+export interface CommitState extends LockState {
   /** The request that gives the object its name was sent, and was not refused. */
   begun: boolean;
-  /** The lock may be ours, and be left there. */
-  locked: boolean;
 }
 
 /**
@@ -82,13 +79,6 @@ export async function isPublished(channel: SftpChannel, place: SftpPlace, bytes:
   return unfinished === undefined || (await isSameFile(channel, place));
 }
 
-export function alreadyExists(path: string): BackupError {
-  return new BackupError(
-    'already-exists',
-    `${path} exists already and is not overwritten: remove it first, or store under another name`,
-  );
-}
-
 /**
  * Whether the temporary and the later name are hard links of one file. The protocol shows no inodes, but two
  * names of one file have their times in common.
@@ -124,7 +114,10 @@ async function underLock(
   state: CommitState,
   work: () => Promise<void>,
 ): Promise<void> {
-  await lock(channel, place, state);
+  await takeLock(place, state, {
+    make: (lock) => makeLock(channel, lock),
+    look: (lock) => look(channel, lock),
+  });
   try {
     await work();
   } finally {
@@ -132,34 +125,19 @@ async function underLock(
   }
 }
 
-async function lock(channel: SftpChannel, place: SftpPlace, state: CommitState): Promise<void> {
-  const folder = commitFolder(place.names);
-  for (let attempts = 1; ; attempts += 1) {
-    state.locked = true;
-    try {
-      await channel.mkdir(pathOf(channel, folder));
-      return;
-    } catch (error) {
-      if (!isStatus(error)) throw error;
-      state.locked = false;
-      if ((await look(channel, folder)) !== undefined) throw lockHeld(place.path, folder);
-      // It was held, and is not any more: or it cannot be made at all.
-      if (attempts === LOCK_ATTEMPTS) throw error;
-    }
+async function makeLock(channel: SftpChannel, lock: readonly string[]): Promise<LockRefusal | undefined> {
+  try {
+    await channel.mkdir(pathOf(channel, lock));
+    return undefined;
+  } catch (error) {
+    if (!isStatus(error)) throw error;
+    return { error, isHeld: undefined };
   }
 }
 
 /** Removes a lock of ours. */
 export async function unlock(channel: SftpChannel, { names }: SftpPlace, state: CommitState): Promise<void> {
   state.locked = !(await attempt(channel.rmdir(pathOf(channel, commitFolder(names)))));
-}
-
-function lockHeld(path: string, folder: readonly string[]): BackupError {
-  return new BackupError(
-    'already-exists',
-    `Another process is writing ${path} at this moment; if none runs, remove ${folder.at(-1)} beside it`,
-    { transient: true },
-  );
 }
 
 /** The old content is kept until the new one has its name. */

@@ -4,6 +4,7 @@ import { BlockPool } from '../../bytes/block-pool.ts';
 import { withRelease } from '../../bytes/release.ts';
 import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../../errors.ts';
+import { checkedRange } from '../byte-range.ts';
 import type { ReadOptions } from '../driver.ts';
 import { splitObjectPath } from '../path.ts';
 import type { SftpChannel } from './channel.ts';
@@ -106,20 +107,6 @@ async function openFile({ storage, names, path, signal }: Reading): Promise<Open
     if (isMissing(error)) throw notFound(storage, path);
     throw toBackupError(storage.failure(error, `read ${path}`));
   }
-}
-
-function checkedRange(
-  path: string,
-  bytes: number,
-  range: ReadOptions['range'],
-): { readonly start: number; readonly end: number } {
-  const { start, end = bytes } = range ?? { start: 0 };
-  const whole = Number.isSafeInteger(start) && Number.isSafeInteger(end);
-  if (whole && start >= 0 && start <= bytes && end >= start) return { start, end: Math.min(end, bytes) };
-  throw new BackupError(
-    'invalid-config',
-    `Bytes ${start} to ${end} of ${path} cannot be read: it has ${bytes}`,
-  );
 }
 
 function notFound(storage: SftpStorage, path: string): BackupError {

@@ -1,8 +1,8 @@
-import { z } from 'zod';
 import { BackupError } from '../../errors.ts';
 import type { KnownHosts } from '../../ssh/known-hosts.ts';
 import type { DestinationDriver } from '../driver.ts';
 import { roundTrip } from '../round-trip.ts';
+import { parseStorageOptions } from '../storage-options.ts';
 import { fileSystem, hasRoot } from './folders.ts';
 import { listObjects, listUnfinished, removeObject, statObject, sweepTemporaries } from './listing.ts';
 import { type SftpOptionsInput, sftpOptions } from './options.ts';
@@ -18,12 +18,7 @@ import { writeObject } from './write.ts';
  * @throws BackupError `invalid-config`
  */
 export function createSftpDestination(input: SftpOptionsInput, knownHosts?: KnownHosts): DestinationDriver {
-  const parsed = sftpOptions.safeParse(input);
-  if (!parsed.success) {
-    const problem = z.prettifyError(parsed.error).replaceAll('\n', ' ');
-    throw new BackupError('invalid-config', `The SFTP storage is not valid: ${problem}`);
-  }
-  const options = parsed.data;
+  const options = parseStorageOptions(sftpOptions, input, 'SFTP');
   if (options.trustFirst && options.hostKeys.length === 0 && knownHosts === undefined) {
     throw new BackupError(
       'invalid-config',

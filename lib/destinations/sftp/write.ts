@@ -1,6 +1,7 @@
 import { settled } from '../../abort.ts';
 import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError, throwIfAborted } from '../../errors.ts';
+import { alreadyExists } from '../already-exists.ts';
 import type { PendingObject, WriteOptions } from '../driver.ts';
 import { keepMoving } from '../keep-moving.ts';
 import { splitObjectPath } from '../path.ts';
@@ -19,7 +20,6 @@ import {
   whyNotWritten,
 } from './folders.ts';
 import { removeTraces, type SftpPlace } from './place.ts';
-import { alreadyExists } from './publish.ts';
 import type { SftpStorage } from './storage.ts';
 import { Upload } from './upload.ts';
 
