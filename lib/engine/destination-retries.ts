@@ -2,7 +2,7 @@ import { throwIfAborted, toBackupError } from '../errors.ts';
 import type { TransformBinding } from '../plan/bindings.ts';
 import type { DestinationRun } from './destination-run.ts';
 import type { DumpPhase } from './dump-phase.ts';
-import { donorOf, healDestination } from './heal.ts';
+import { donorsOf, healDestination } from './heal.ts';
 import type { ProgressMeter } from './progress.ts';
 import { attemptText, type Retries } from './retries.ts';
 import type { RunAccount } from './run-account.ts';
@@ -40,6 +40,8 @@ class DestinationRetries {
   readonly #context: DestinationRetryContext;
   /** How long each of them waits after so many attempts that failed, in ms. */
   readonly #pauses = new Map<DestinationRun, { readonly attempts: number; readonly ms: number }>();
+  /** Whose sets could not be copied to each of them. */
+  readonly #failedDonors = new Map<DestinationRun, Set<DestinationRun>>();
 
   constructor(context: DestinationRetryContext) {
     this.#context = context;
@@ -59,15 +61,16 @@ class DestinationRetries {
   #next(): Attempt | undefined {
     const { destinations } = this.#context.account;
     const committed = destinations.filter((each) => each.committed !== undefined);
-    const open = destinations.filter(
-      (each) => this.#attemptsOf(each) > each.attempts && each.folder.isSettled,
+    const out = destinations.filter(
+      (each) => each.committed === undefined && each.error !== undefined && each.folder.isSettled,
     );
     const attempts: Attempt[] = [];
     const alone: DestinationRun[] = [];
-    for (const destination of open) {
-      const donor = donorOf(destination, committed);
+    for (const destination of out) {
+      const donors = donorsOf(destination, committed);
+      const donor = this.#donorFor(destination, donors);
       if (donor !== undefined) attempts.push({ first: destination, group: [], donor });
-      else if (this.#dumpsAgainFor(destination)) alone.push(destination);
+      else if (donors.length === 0 && this.#dumpsAgainFor(destination)) alone.push(destination);
     }
     const group = dumpTogether(alone);
     for (const first of group) attempts.push({ first, group, donor: undefined });
@@ -78,14 +81,26 @@ class DestinationRetries {
     );
   }
 
-  /** How many attempts a destination that dropped out has in all; none for the others. */
-  #attemptsOf({ error, committed }: DestinationRun): number {
-    if (error === undefined || committed !== undefined) return 0;
-    return this.#context.retries.destinationAttempts(error);
+  /** How many attempts a destination that dropped out has in all. */
+  #attemptsOf({ error }: DestinationRun): number {
+    return error === undefined ? 0 : this.#context.retries.destinationAttempts(error);
+  }
+
+  /** Whose set is copied next. A copy may also fail because of its donor: then another one gets its chance. */
+  #donorFor(destination: DestinationRun, donors: readonly DestinationRun[]): DestinationRun | undefined {
+    const { attempts } = destination;
+    const failed = this.#failedDonors.get(destination) ?? new Set();
+    const other = donors.find((donor) => !failed.has(donor));
+    const most = this.#context.retries.limits.destinationAttempts;
+    const isOpen = attempts < this.#attemptsOf(destination) || (failed.size > 0 && attempts < most);
+    if (other !== undefined) return isOpen ? other : undefined;
+    return attempts < this.#attemptsOf(destination) ? donors[attempts % donors.length] : undefined;
   }
 
   #dumpsAgainFor(destination: DestinationRun): boolean {
-    return destination.error?.transient === true && this.#context.dumps.attemptsLeft(destination) > 0;
+    if (destination.error?.transient !== true || destination.attempts >= this.#attemptsOf(destination))
+      return false;
+    return this.#context.dumps.attemptsLeft(destination) > 0;
   }
 
   /** What is left of the pause, in ms; never more than all of it, whatever was done to the clock. */
@@ -105,7 +120,7 @@ class DestinationRetries {
     const { label } = first.binding;
     const ms = this.#waitOf(attempt);
     const left = donor === undefined ? dumps.attemptsLeft(first) : Number.POSITIVE_INFINITY;
-    const attempts = Math.min(this.#attemptsOf(first), first.attempts + left);
+    const attempts = Math.max(first.attempts + 1, Math.min(this.#attemptsOf(first), first.attempts + left));
     const next = { attempt: first.attempts + 1, attempts, seconds: Math.ceil(ms / 1000) };
     const how = donor === undefined ? 'another dump' : `a copy from ${donor.binding.label}`;
     account.notice('info', `${label} gets ${how}: ${attemptText(next)}`, first.node);
@@ -125,6 +140,8 @@ class DestinationRetries {
     } catch (thrown) {
       const error = toBackupError(thrown);
       destination.failCopy(error, from, retries.now());
+      const failed = this.#failedDonors.get(destination) ?? new Set();
+      this.#failedDonors.set(destination, failed.add(donor));
       throwIfAborted(signal);
       account.notice('warn', `${binding.label} got no copy from ${from}: ${error.message}`, node);
       return;
@@ -160,6 +177,6 @@ function dumpTogether(alone: readonly DestinationRun[]): DestinationRun[] {
   const [leader] = alone.toSorted((a, b) => b.stored.length - a.stored.length);
   if (leader === undefined) return [];
   return alone.filter(
-    (each) => each === leader || donorOf(each, [leader]) === undefined || each.holdsSameAs(leader),
+    (each) => each === leader || donorsOf(each, [leader]).length === 0 || each.holdsSameAs(leader),
   );
 }

@@ -14,18 +14,16 @@ export interface HealContext {
 }
 
 /**
- * The sibling whose set would give a destination its own: one with equal steps where there is one, else one
- * whose files can be converted.
+ * The siblings whose sets would give a destination its own: those with equal steps where there are some, so that
+ * all of these get the same bytes; else those whose files can be converted.
  */
-export function donorOf(
+export function donorsOf(
   failed: DestinationRun,
   siblings: readonly DestinationRun[],
-): DestinationRun | undefined {
+): readonly DestinationRun[] {
   const others = siblings.filter((sibling) => sibling !== failed);
-  return (
-    others.find((sibling) => sameWay(sibling.path, failed.path)) ??
-    others.find((sibling) => canRecode(sibling.path, failed.path))
-  );
+  const twins = others.filter((sibling) => sameWay(sibling.path, failed.path));
+  return twins.length > 0 ? twins : others.filter((sibling) => canRecode(sibling.path, failed.path));
 }
 
 /**

@@ -350,6 +350,30 @@ describe('engine: what is tried again', () => {
       assert.deepEqual(await filesBelow(less.root), await filesBelow(more.root));
     });
 
+    it('takes another sibling when the one that it copied from cannot give its set', async () => {
+      for (const trouble of [
+        new BackupError('corrupt', 'It is damaged'),
+        new BackupError('unavailable', 'It is gone', { transient: true }),
+      ]) {
+        const [mute, good, bad] = [await folder(), await folder(), await folder()];
+        const read: DestinationDriver['read'] = async () => {
+          throw trouble;
+        };
+        const faulty = new FaultyDestination(bad.driver, { file: 'two', kind: 'error', afterBytes: 1 });
+        const { result, notices } = await runEngine(source(), [
+          { to: { ...mute.driver, read }, name: 'mute' },
+          { to: good.driver, name: 'good' },
+          { to: faulty, name: 'bad' },
+        ]);
+        assert.equal(result.state, 'succeeded', String(result.destinations[2]?.error));
+        assert.equal(result.destinations[2]?.attempts, 3);
+        const told = notices.map(({ message }) => message);
+        assert.ok(told.includes(`bad got no copy from mute: ${trouble.message}`), told.join('\n'));
+        assert.ok(told.includes('bad was healed by copying from good'));
+        await assertWhole(bad.driver, bad.root, ['one.txt', 'two.txt']);
+      }
+    });
+
     it('heals from a destination that has got its own set late', async () => {
       const [first, second] = [await folder(), await folder()];
       const once = new FaultyDestination(first.driver, { file: 'manifest.json', kind: 'commit-error' });

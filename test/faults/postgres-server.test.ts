@@ -56,6 +56,22 @@ describe('a PostgreSQL dump whose server goes wrong', function () {
     }
   });
 
+  it('but not in the end, when the connection is cut once: then the database is dumped again', async () => {
+    const proxy = await TestProxy.start(faults.server.settings);
+    try {
+      proxy.after(1_000_000, 'cut');
+      const { result, stored } = await faults.run({
+        server: { port: proxy.port },
+        source: { databases: ['bad', 'good'] },
+        engine: { retries: {} },
+      });
+      assert.equal(result.state, 'succeeded', String(result.artifacts[0]?.error));
+      assert.deepEqual(stored, ['bad.dump', 'good.dump']);
+    } finally {
+      await proxy.close();
+    }
+  });
+
   it('because the password is wrong', async () => {
     const { result, stored } = await faults.run({
       server: { password: 'wrong' },
