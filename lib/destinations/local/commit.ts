@@ -1,5 +1,6 @@
 import { link, lstat, open, rename, unlink } from 'node:fs/promises';
 import { BackupError } from '../../errors.ts';
+import { alreadyExists } from '../already-exists.ts';
 import { commitLockName } from '../temporary-names.ts';
 import { fileError, isErrno } from './errors.ts';
 import type { Folder } from './folder.ts';
@@ -89,13 +90,6 @@ export async function exists(folder: Folder, name: string): Promise<boolean> {
     if (isErrno(error, 'ENOENT')) return false;
     throw fileError(error, 'look up', folder.pathOf(name));
   }
-}
-
-export function alreadyExists(path: string): BackupError {
-  return new BackupError(
-    'already-exists',
-    `${path} exists already and is not overwritten: remove it first, or store under another name`,
-  );
 }
 
 function publishError(error: unknown, folder: Folder, name: string): BackupError {

@@ -1,8 +1,8 @@
 import { pathToFileURL } from 'node:url';
-import { z } from 'zod';
-import { BackupError, throwIfAborted } from '../../errors.ts';
+import { throwIfAborted } from '../../errors.ts';
 import type { DestinationDriver } from '../driver.ts';
 import { roundTrip } from '../round-trip.ts';
+import { parseStorageOptions } from '../storage-options.ts';
 import { listObjects, listUnfinished, removeObject, statObject, sweepTemporaries } from './listing.ts';
 import { type LocalOptionsInput, localOptions } from './options.ts';
 import { readObject } from './read.ts';
@@ -18,12 +18,7 @@ const CONCURRENCY = 8;
  * @throws BackupError `invalid-config`
  */
 export function createLocalDestination(input: LocalOptionsInput): DestinationDriver {
-  const parsed = localOptions.safeParse(input);
-  if (!parsed.success) {
-    const problem = z.prettifyError(parsed.error).replaceAll('\n', ' ');
-    throw new BackupError('invalid-config', `The local storage is not valid: ${problem}`);
-  }
-  const options = parsed.data;
+  const options = parseStorageOptions(localOptions, input, 'local');
   const driver: DestinationDriver = {
     kind: 'local',
     describe: () => pathToFileURL(options.root).href,

@@ -4,6 +4,7 @@ import { orAbort } from '../../abort.ts';
 import { BlockPool } from '../../bytes/block-pool.ts';
 import { BLOCK_BYTES, type ByteStream } from '../../bytes/stream.ts';
 import { BackupError, throwIfAborted } from '../../errors.ts';
+import { checkedRange } from '../byte-range.ts';
 import type { ReadOptions } from '../driver.ts';
 import { FolderChain } from './chain.ts';
 import { fileError, isErrno } from './errors.ts';
@@ -61,20 +62,6 @@ async function openFile(folder: Folder, name: string): Promise<{ file: FileHandl
   if (found.isFile()) return { file, bytes: found.size };
   await file.close();
   throw new BackupError('not-found', `${folder.pathOf(name)} is not a file`);
-}
-
-function checkedRange(
-  path: string,
-  bytes: number,
-  range: ReadOptions['range'],
-): { start: number; end: number } {
-  const { start, end = bytes } = range ?? { start: 0 };
-  const whole = Number.isSafeInteger(start) && Number.isSafeInteger(end);
-  if (whole && start >= 0 && start <= bytes && end >= start) return { start, end: Math.min(end, bytes) };
-  throw new BackupError(
-    'invalid-config',
-    `Bytes ${start} to ${end} of ${path} cannot be read: it has ${bytes}`,
-  );
 }
 
 /** One pass over a part of an open file, one block ahead of its consumer. Closes the file in every case. */

@@ -3,17 +3,11 @@ import { type FileHandle, lstat, open, unlink } from 'node:fs/promises';
 import { orAbort, settled } from '../../abort.ts';
 import type { ByteStream } from '../../bytes/stream.ts';
 import { abortError, BackupError, throwIfAborted } from '../../errors.ts';
+import { alreadyExists } from '../already-exists.ts';
 import type { PendingObject, WriteOptions } from '../driver.ts';
 import { markActive, markDone, temporaryName } from '../temporary-names.ts';
 import { type FolderChain, inMadeFolders } from './chain.ts';
-import {
-  alreadyExists,
-  exists,
-  type FileIdentity,
-  isSameFile,
-  publishNew,
-  publishReplacing,
-} from './commit.ts';
+import { exists, type FileIdentity, isSameFile, publishNew, publishReplacing } from './commit.ts';
 import { fileError, isErrno } from './errors.ts';
 import { FileWriter } from './file-writer.ts';
 import type { LocalOptions } from './options.ts';
