@@ -1,4 +1,5 @@
 import { orAbort, settled } from '../../abort.ts';
+import { pause } from '../../backoff.ts';
 import { abortError, throwIfAborted } from '../../errors.ts';
 import { FtpConnection } from './connection.ts';
 import { saysTooMany } from './failures.ts';
@@ -9,6 +10,9 @@ const IDLE_MS = 10_000;
 /** One that was idle for longer is tried with NOOP first: it may be gone without a sign. */
 const TRUSTED_MS = 1000;
 const NOOP_MS = 5000;
+/** For a server that counts the connections that it has just refused, in ms. */
+const PAUSE_MS = 200;
+const MOST_PAUSES = 25;
 
 export interface Loan {
   readonly connection: FtpConnection;
@@ -60,17 +64,22 @@ export class FtpPool {
   }
 
   async #take(signal: AbortSignal): Promise<FtpConnection> {
-    for (;;) {
+    for (let pauses = 0; ; ) {
       await this.#turn(signal);
       try {
         return (await this.#takeIdle(signal)) ?? (await FtpConnection.open(this.#options, signal));
       } catch (error) {
         const others = this.#taken - 1;
+        const wasLowered = this.#limit < this.#options.connections;
+        const isTooMany = saysTooMany(error);
         // The server allows fewer than the options: wait for one of ours.
-        const wait = saysTooMany(error) && others > 0;
-        if (wait) this.#limit = Math.min(this.#limit, others);
+        if (isTooMany && others > 0) this.#limit = Math.min(this.#limit, others);
         this.#leave();
-        if (!wait) throw error;
+        if (isTooMany && others > 0) continue;
+        if (!isTooMany || !wasLowered || pauses === MOST_PAUSES) throw error;
+        // Those of ours that it refused just now may still count there.
+        pauses += 1;
+        await pause(PAUSE_MS, signal);
       }
     }
   }
