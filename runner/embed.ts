@@ -95,7 +95,7 @@ class Embedded implements EmbeddedRuntime {
     if (http !== undefined) {
       const gate = await listen(http.host ?? '127.0.0.1', http.port, (request, response) =>
         handleOperation(request, response, {
-          started: this.#started,
+          started: this.#started && this.#stopping === undefined,
           operations: existingRuntime(this)?.operations,
         }),
       );

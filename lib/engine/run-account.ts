@@ -96,7 +96,11 @@ export class RunAccount {
       if (destination.holds(place)) isStored = true;
       else if (destination.takesSource(binding.node)) destination.add(place, failed);
     }
-    if (!isStored) this.#artifacts.set(place, { node: binding.node, database, error });
+    if (isStored) {
+      this.notice('warn', messageAbout(database, error.message), binding.node);
+      return;
+    }
+    this.#artifacts.set(place, { node: binding.node, database, error });
     const { events } = this.#context;
     events.emit('artifactFailed', { runId: this.#runId, node: binding.node, database, error });
   }

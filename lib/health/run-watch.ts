@@ -25,13 +25,16 @@ export class RunWatch implements HealthCheck {
 
   look(): Verdict {
     const now = this.#clock.now();
-    const longest = [...this.#moved].toSorted(([, a], [, b]) => a.at - b.at)[0];
-    if (longest === undefined) return { state: 'ok', message: 'No run is going on' };
+    const sorted = [...this.#moved].toSorted(([, a], [, b]) => a.at - b.at);
+    const [longest, last] = [sorted[0], sorted.at(-1)];
+    if (longest === undefined || last === undefined) return { state: 'ok', message: 'No run is going on' };
     const [runId, { job, at }] = longest;
     const quietMs = now - at;
     if (quietMs < QUIET_MS) return { state: 'ok', message: `${counted(this.#moved.size)} going on` };
     const message = `Run ${runId} of ${job} has not moved for ${Math.floor(quietMs / 60_000)} minutes: see what its database or storage waits for, or cancel it`;
-    return { state: quietMs < STUCK_MS ? 'warn' : 'fail', message };
+    // It may wait for its turn behind one that gets on.
+    const isStuck = quietMs >= STUCK_MS && now - last[1].at >= QUIET_MS;
+    return { state: isStuck ? 'fail' : 'warn', message };
   }
 
   #move(runId: string, job: string): void {

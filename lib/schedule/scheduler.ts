@@ -105,6 +105,8 @@ export class Scheduler {
   #timer: ClockTimer | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #stopped = false;
+  /** Where schedules do not fire by themselves, nobody wakes it. */
+  #begun = false;
 
   constructor(fires: DueFires, policy: SchedulePolicy, parts: SchedulerParts) {
     this.#fires = fires;
@@ -118,6 +120,7 @@ export class Scheduler {
   /** Looks what is to be done now, and from then on whenever something is. */
   wake(): void {
     if (this.#stopped) return;
+    this.#begun = true;
     this.#timer?.cancel();
     this.#inTurn(() => this.#lookAround());
   }
@@ -134,7 +137,7 @@ export class Scheduler {
       await this.#open();
       await this.#memory.pause();
       this.#record = undefined;
-      this.wake();
+      if (this.#begun) this.wake();
     });
   }
 
@@ -144,7 +147,7 @@ export class Scheduler {
       const { paused } = await this.#open();
       if (paused) await this.#memory.resume(this.#clock.now());
       this.#record = undefined;
-      this.wake();
+      if (this.#begun) this.wake();
     });
   }
 

@@ -8,7 +8,8 @@ const BATCH = 500;
 /**
  * What the history knows of runs. One that has not ended is active: its process lives, or died after the store was
  * opened here. One that failed or was cancelled is dead once its process is gone as well, since a commit that
- * nobody waits for any more may come late. All others, and those that are not known, are left out.
+ * nobody waits for any more may come late. All others, those that have stored a set, and those that are not known,
+ * are left out.
  */
 export async function queryFates(
   db: Kysely<StoreSchema>,
@@ -21,6 +22,9 @@ export async function queryFates(
       .innerJoin('instances', 'instances.id', 'runs.instance')
       .select(['runs.id', 'runs.state', 'instances.ended_at'])
       .where('runs.id', 'in', runIds.slice(start, start + BATCH))
+      .where(({ exists, not, selectFrom }) =>
+        not(exists(selectFrom('sets').select('sets.id').whereRef('sets.run', '=', 'runs.id'))),
+      )
       .execute();
     for (const { id, state, ended_at } of rows) {
       const isDead = (state === 'failed' || state === 'cancelled') && ended_at !== null;

@@ -12,7 +12,7 @@ export interface OperationAnswer {
 /**
  * Answers a question about health or metrics. Never rejects.
  * @param operations undefined while no backup node runs
- * @param starting whether that is so because the flow has not started yet
+ * @param starting whether that is so because the flow has not started yet, or ends
  */
 export async function answerOperation(
   name: OperationName,
@@ -41,7 +41,7 @@ async function metrics(operations: Operations | undefined): Promise<OperationAns
 
 function withoutNodes(starting: boolean): HealthReport {
   const state = starting ? 'fail' : 'ok';
-  const message = starting ? 'The flow is starting' : 'There is no backup node';
+  const message = starting ? 'The flow is starting or ending' : 'There is no backup node';
   const since = new Date(Date.now() - process.uptime() * 1000).toISOString();
   return { state, checks: [{ name: 'flows', state, message, since }] };
 }

@@ -1,4 +1,8 @@
+import type { Clock } from '../../lib/clock.ts';
 import type { HealthCheck, Verdict } from '../../lib/health/check.ts';
+
+/** Nodes get 15 s to close, and start at once. In ms. */
+const DEPLOY_MS = 60_000;
 
 interface FlowEvents {
   on(event: string, listener: () => void): unknown;
@@ -7,6 +11,7 @@ interface FlowEvents {
 
 export interface FlowsCheckParts {
   readonly events: FlowEvents;
+  readonly clock: Clock;
   /** Aborted when Node-RED ends. */
   readonly closing: AbortSignal;
   /** True when there is no backup node that could have to start. */
@@ -18,6 +23,8 @@ export class FlowsCheck implements HealthCheck {
   readonly name = 'flows';
   readonly #parts: FlowsCheckParts;
   #state: 'starting' | 'started' | 'deploying' = 'starting';
+  /** When the last deploy began, in ms. */
+  #since = 0;
 
   constructor(parts: FlowsCheckParts) {
     this.#parts = parts;
@@ -27,10 +34,21 @@ export class FlowsCheck implements HealthCheck {
 
   look(): Verdict {
     if (this.#parts.closing.aborted) return { state: 'fail', message: 'DBackup is ending' };
-    if (this.#state === 'deploying') return { state: 'warn', message: 'A deploy is replacing nodes' };
+    if (this.#state === 'deploying') return this.#deploying();
     if (this.#state === 'started') return { state: 'ok', message: 'The flow has started' };
     if (this.#parts.isEmpty()) return { state: 'ok', message: 'There is no backup node' };
     return { state: 'fail', message: 'The flow is starting' };
+  }
+
+  #deploying(): Verdict {
+    const { clock, isEmpty } = this.#parts;
+    if (clock.now() - this.#since < DEPLOY_MS)
+      return { state: 'warn', message: 'A deploy is replacing nodes' };
+    if (isEmpty()) return { state: 'ok', message: 'There is no backup node' };
+    return {
+      state: 'fail',
+      message: 'The flow was stopped and has not started again: see the log, and deploy it',
+    };
   }
 
   dispose(): void {
@@ -44,5 +62,6 @@ export class FlowsCheck implements HealthCheck {
 
   readonly #stopping = (): void => {
     this.#state = 'deploying';
+    this.#since = this.#parts.clock.now();
   };
 }

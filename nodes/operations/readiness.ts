@@ -40,7 +40,7 @@ export class Readiness {
     this.#parts = parts;
     this.space = new SpaceWatch(clock);
     this.#health = new Health(clock);
-    this.#flows = new FlowsCheck({ events, closing, isEmpty: () => watched.isEmpty });
+    this.#flows = new FlowsCheck({ events, clock, closing, isEmpty: () => watched.isEmpty });
     this.#store = new StoreCheck(() => parts.probeStore(), clock);
     this.#runs = new RunWatch(engineEvents, clock);
   }

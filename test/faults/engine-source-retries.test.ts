@@ -3,7 +3,14 @@ import { isStored } from '../../lib/backupset/manifest.ts';
 import { BackupEngine } from '../../lib/engine/backup-engine.ts';
 import type { EngineEvents } from '../../lib/runs/outcome.ts';
 import { createEncrypt } from '../../lib/transforms/encrypt.ts';
-import { filesBelow, planRun, runEngine, TestClock, useLocalFolders } from '../support/engine-run.ts';
+import {
+  filesBelow,
+  planRun,
+  type RunOptions,
+  runEngine,
+  TestClock,
+  useLocalFolders,
+} from '../support/engine-run.ts';
 import { FaultyDestination } from '../support/faulty-destination.ts';
 import { type Script, ScriptedSource } from '../support/scripted-source.ts';
 
@@ -117,17 +124,22 @@ describe('engine: databases that are dumped again', () => {
     assert.equal(source.dumps.get('one'), 3);
   });
 
-  it('keeps at a sibling what cannot be dumped once more for another destination', async () => {
+  const siblings = async (options: RunOptions = {}) => {
     const [sealed, plain] = [await folder(), await folder()];
     // A way of its own, so that there is nothing to copy.
     const key = { type: 'passphrase', passphrase: 'correct horse battery' } as const;
     const steps = [{ node: 'encrypt', transform: createEncrypt(key, { format: 'dbk' }) }];
     const faulty = new FaultyDestination(plain.driver, { file: 'one', kind: 'error', afterBytes: 1 });
     const source = new ScriptedSource({ name: 'one', bytes: MIB, goneAfter: 1 }, two);
-    const { result } = await runEngine(source, [
+    const branches = [
       { to: sealed.driver, name: 'sealed', steps },
       { to: faulty, name: 'plain' },
-    ]);
+    ];
+    return await runEngine(source, branches, options);
+  };
+
+  it('keeps at a sibling what cannot be dumped once more for another destination', async () => {
+    const { result } = await siblings();
     assert.equal(result.state, 'partial');
     assert.deepEqual(
       result.artifacts.map(({ error }) => error),
@@ -137,5 +149,12 @@ describe('engine: databases that are dumped again', () => {
       result.destinations.map(({ set }) => set?.reference.status),
       ['complete', 'partial'],
     );
+  });
+
+  it('tells of no failed database in a run that needs no more than what the sibling has', async () => {
+    const { result, failures, notices } = await siblings({ needs: { destinations: 'any' } });
+    assert.equal(result.state, 'succeeded');
+    assert.deepEqual(failures, []);
+    assert.ok(notices.some(({ level, message }) => level === 'warn' && /There is no one/.test(message)));
   });
 });

@@ -313,6 +313,9 @@ describe('schedule nodes in Node-RED', function () {
     assert.deepEqual(nodes?.recorded('fired'), []);
     nodes?.runtime.fire('clock', { command: 'fire' });
     assert.match((await fires(1))[0] ?? '', /manual$/);
+    for (const command of ['pause', 'resume']) nodes?.runtime.fire('clock', { command });
+    await clock.until('2026-05-03T15:00:00Z');
+    assert.equal(nodes?.recorded('fired').length, 1);
     const store = await openStore(dataDir);
     const record = await store.schedule('clock').open('never opened', 1);
     await store.close();

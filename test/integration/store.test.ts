@@ -98,6 +98,16 @@ describe('store', () => {
     await store.close();
   });
 
+  it('takes no run for dead that has stored a set', async () => {
+    const store = await openStore(dataDir);
+    for (const id of ['r1', 'r2']) await store.journal.opened({ id, job: 'shop', openedAt: new Date() });
+    await store.journal.finished({ ...partialResult('r1'), state: 'failed' });
+    await store.close();
+    const again = await openStore(dataDir);
+    assert.deepEqual([...(await again.fates(['r1', 'r2', 'r3']))], [['r2', 'dead']]);
+    await again.close();
+  });
+
   it('keeps its files to its user', async () => {
     const store = await openStore(join(dataDir, 'new', 'folder'));
     assert.equal(statSync(join(dataDir, 'new', 'folder')).mode & 0o777, 0o700);

@@ -24,6 +24,8 @@ export interface EngineRun {
   readonly engine: BackupEngine;
   readonly result: RunResult;
   readonly notices: readonly RunNotice[];
+  /** Databases whose failure was told. */
+  readonly failures: readonly string[];
   readonly outcomes: ReadonlyMap<string, PromiseSettledResult<CommittedSet>>;
 }
 
@@ -113,6 +115,8 @@ export async function runEngine(
   });
   const notices: RunNotice[] = [];
   engine.events.on('notice', (notice) => notices.push(notice));
+  const failures: string[] = [];
+  engine.events.on('artifactFailed', ({ database }) => failures.push(database));
   const finished = new Promise<RunResult>((resolve) => engine.events.once('finished', resolve));
   const { run, joins } = planRun(
     engine,
@@ -125,7 +129,7 @@ export async function runEngine(
   const result = await finished;
   await engine.idle();
   const outcomes = new Map(branches.map(({ name }, index) => [name, settled[index]] as const));
-  return { engine, result, notices, outcomes: outcomes as EngineRun['outcomes'] };
+  return { engine, result, notices, failures, outcomes: outcomes as EngineRun['outcomes'] };
 }
 
 /** A fresh folder with a local destination in it; removed by `remove`. */

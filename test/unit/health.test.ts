@@ -12,6 +12,7 @@ import { SpaceWatch } from '../../lib/health/space-watch.ts';
 import { StoreCheck } from '../../lib/health/store-check.ts';
 import type { EngineEvents } from '../../lib/runs/outcome.ts';
 import { answerOperation } from '../../nodes/operations/answer.ts';
+import { FlowsCheck } from '../../nodes/operations/flows-check.ts';
 import { leastFreeBytes } from '../../nodes/package-settings.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
@@ -131,9 +132,27 @@ describe('health', () => {
       assert.equal((await answerOperation('healthz', undefined, true)).status, 200);
       const starting = await answerOperation('readyz', undefined, true);
       assert.equal(starting.status, 503);
-      assert.match(starting.body, /The flow is starting/);
+      assert.match(starting.body, /The flow is starting or ending/);
       assert.equal((await answerOperation('readyz', undefined, false)).status, 200, 'a flow without backups');
       assert.equal((await answerOperation('metrics', undefined, true)).status, 503);
+    });
+
+    it('is not ready for long without a flow that has started again', async () => {
+      const events = new EventEmitter();
+      const closing = new AbortController();
+      const check = new FlowsCheck({ events, clock, closing: closing.signal, isEmpty: () => false });
+      assert.equal(check.look().state, 'fail');
+      events.emit('flows:started');
+      assert.equal(check.look().state, 'ok');
+      events.emit('flows:stopping');
+      assert.equal(check.look().state, 'warn');
+      await clock.pass(MINUTE_MS);
+      assert.equal(check.look().state, 'fail');
+      events.emit('flows:started');
+      assert.equal(check.look().state, 'ok');
+      closing.abort();
+      assert.equal(check.look().state, 'fail');
+      check.dispose();
     });
   });
 
@@ -168,6 +187,19 @@ describe('health', () => {
         destinations: [],
       });
       assert.deepEqual(watch.look(), { state: 'ok', message: 'No run is going on' });
+    });
+
+    it('only warns of one that may wait for another one', async () => {
+      const events = new EventEmitter<EngineEvents>();
+      const watch = new RunWatch(events, clock);
+      events.emit('state', { ...run, state: 'running' });
+      await clock.pass(59 * MINUTE_MS);
+      events.emit('progress', { ...progress(), runId: 'r2' });
+      await clock.pass(2 * MINUTE_MS);
+      assert.equal(watch.look().state, 'warn');
+      assert.match(watch.look().message, /r1 of shop has not moved/);
+      await clock.pass(15 * MINUTE_MS);
+      assert.equal(watch.look().state, 'fail');
     });
 
     function progress() {

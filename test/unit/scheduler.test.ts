@@ -213,8 +213,20 @@ describe('a scheduler', () => {
       await world.clock.until('2026-05-02T09:00:00Z');
       world.scheduler = world.create();
       await world.scheduler.resume();
+      world.scheduler.wake();
       await world.clock.pass(0);
       assert.deepEqual(world.told, ['2026-05-02T02:30 catch-up']);
+    });
+
+    it('is not made to fire by a resumption where nobody has let it begin', async () => {
+      const world = new SchedulerWorld(nightly);
+      await world.clock.pass(0);
+      world.scheduler.stop();
+      const idle = world.create();
+      await idle.pause();
+      await idle.resume();
+      await world.clock.until('2026-05-04T09:00:00Z');
+      assert.deepEqual(world.told, []);
     });
   });
 
