@@ -312,6 +312,7 @@ describe('engine: what is tried again', () => {
           [2, false],
         ],
       );
+      assert.equal(result.rawBytes, 5 * MIB, 'a database counts once');
       assert.equal(writes.length, new Set(writes).size, 'what has its set gets nothing again');
       await assertWhole(sealed.driver, sealed.root, ['one.txt.dbk', 'two.txt.dbk']);
       await assertWhole(plain.driver, plain.root, ['one.txt', 'two.txt']);
