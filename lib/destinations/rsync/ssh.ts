@@ -42,16 +42,28 @@ export class SshTransport implements Transport {
 
   async connect(signal: AbortSignal): Promise<Connection> {
     throwIfAborted(signal);
-    const line = this.#trusted() ?? (await this.#connect(signal));
+    const idle = this.#trusted();
+    let line = idle ?? (await this.#connect(signal));
     this.#enter(line);
     let used = true;
-    return {
-      open: async (command) => await this.#open(line, command),
-      release: () => {
-        if (used) this.#leave(line);
-        used = false;
-      },
+    const release = () => {
+      if (used) this.#leave(line);
+      used = false;
     };
+    const open = async (command: string): Promise<FarEnd> => {
+      try {
+        return await this.#open(line, command);
+      } catch (error) {
+        // It broke while nobody used it, which shows only now: nothing was done on it.
+        if (line !== idle || !line.connection.lost.aborted || !used) throw error;
+        release();
+        line = await this.#connect(signal);
+        this.#enter(line);
+        used = true;
+        return await this.#open(line, command);
+      }
+    };
+    return { open, release };
   }
 
   async #open(line: Line, command: string): Promise<FarEnd> {
