@@ -79,7 +79,11 @@ describe('dbackup run', function () {
       ['a flow that is not there', ['nowhere.json'], /nowhere\.json cannot be read/],
       ['an option that does not exist', ['flow.json', '--fast'], /unknown option '--fast'/],
       ['a deadline that is no time', ['flow.json', '--deadline', 'soon'], /"soon" is not a time/],
-      ['a trigger that does not exist', ['flow.json', '--trigger', 'weekly'], /No inject or schedule node "weekly"/],
+      [
+        'a trigger that does not exist',
+        ['flow.json', '--trigger', 'weekly'],
+        /No inject or schedule node "weekly"/,
+      ],
     ] as const) {
       it(`2 for ${what}`, async () => {
         work.flow();
