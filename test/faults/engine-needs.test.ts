@@ -156,13 +156,10 @@ describe('engine: what a run needs of its destinations', () => {
       });
       const { result } = await runEngine(source(), branches, { needs: copies(2) });
       assert.equal(result.state, 'succeeded');
-      assert.deepEqual(
-        [...reads].sort(),
-        [
-          ['d0', 1],
-          ['d1', 1],
-        ],
-      );
+      assert.deepEqual([...reads].sort(), [
+        ['d0', 1],
+        ['d1', 1],
+      ]);
       assert.deepEqual(
         result.destinations.map(({ verified }) => verified),
         [true, true, undefined],
