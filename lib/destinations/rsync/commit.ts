@@ -1,5 +1,6 @@
 import { pause, pauseBefore } from '../../backoff.ts';
 import { BackupError, toBackupError } from '../../errors.ts';
+import { alreadyExists, lockHeld } from '../already-exists.ts';
 import type { PendingObject } from '../driver.ts';
 import { lacksFolder } from './failures.ts';
 import type { RsyncPlace } from './place.ts';
@@ -158,19 +159,4 @@ export class PendingRsyncObject implements PendingObject {
     const { clock } = this.#place.storage;
     await pause(pauseBefore(attempt, PAUSES), signal, clock);
   }
-}
-
-function lockHeld(path: string, lock: readonly string[]): BackupError {
-  return new BackupError(
-    'already-exists',
-    `Another process is writing ${path} at this moment; if none runs, remove ${lock.at(-1)} beside it`,
-    { transient: true },
-  );
-}
-
-export function alreadyExists(path: string): BackupError {
-  return new BackupError(
-    'already-exists',
-    `${path} exists already and is not overwritten: remove it first, or store under another name`,
-  );
 }

@@ -2,6 +2,7 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { pause, pauseBefore } from '../../backoff.ts';
 import { BLOCK_BYTES, type ByteStream } from '../../bytes/stream.ts';
 import { abortError, BackupError, throwIfAborted, toBackupError } from '../../errors.ts';
+import { type ByteRange, checkedRange } from '../byte-range.ts';
 import type { ObjectInfo, ReadOptions } from '../driver.ts';
 import { splitObjectPath } from '../path.ts';
 import { filterOptions, includePath, NOTHING_ELSE } from './filters.ts';
@@ -29,26 +30,11 @@ export async function readObject(
   return bytesOf(storage, found, span, reading);
 }
 
-interface Span {
-  readonly start: number;
-  readonly end: number;
-}
-
-function checkedRange(path: string, bytes: number, range: ReadOptions['range']): Span {
-  const { start, end = bytes } = range ?? { start: 0 };
-  const whole = Number.isSafeInteger(start) && Number.isSafeInteger(end);
-  if (whole && start >= 0 && start <= bytes && end >= start) return { start, end: Math.min(end, bytes) };
-  throw new BackupError(
-    'invalid-config',
-    `Bytes ${start} to ${end} of ${path} cannot be read: it has ${bytes}`,
-  );
-}
-
 /** The object is fetched whole when the first bytes are wanted; the copy has no name any more while it is read. */
 async function* bytesOf(
   storage: RsyncStorage,
   object: ObjectInfo,
-  { start, end }: Span,
+  { start, end }: ByteRange,
   reading: ReadOptions,
 ): AsyncGenerator<Buffer, void> {
   const { spoolDirectory } = storage.options;
@@ -67,7 +53,7 @@ async function* bytesOf(
 
 async function* blocks(
   file: FileHandle,
-  { start, end }: Span,
+  { start, end }: ByteRange,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
   for (let at = start; at < end; ) {

@@ -1,8 +1,7 @@
-import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
-import { BackupError } from '../../errors.ts';
 import type { DestinationDriver } from '../driver.ts';
 import { roundTrip } from '../round-trip.ts';
+import { parseStorageOptions } from '../storage-options.ts';
 import { listObjects, listUnfinished, removeObject, statObject, sweepLeftovers } from './listing.ts';
 import { type RsyncOptionsInput, rsyncOptions } from './options.ts';
 import { readObject } from './read.ts';
@@ -16,17 +15,13 @@ import { writeObject } from './write.ts';
  * @throws BackupError `invalid-config`
  */
 export function createRsyncDestination(input: RsyncOptionsInput, clock?: Clock): DestinationDriver {
-  const parsed = rsyncOptions.safeParse(input);
-  if (!parsed.success) {
-    const problem = z.prettifyError(parsed.error).replaceAll('\n', ' ');
-    throw new BackupError('invalid-config', `The rsync storage is not valid: ${problem}`);
-  }
-  const storage = new RsyncStorage(parsed.data, clock);
+  const options = parseStorageOptions(rsyncOptions, input, 'rsync');
+  const storage = new RsyncStorage(options, clock);
   const driver: DestinationDriver = {
     kind: 'rsync',
     describe: () => storage.location,
     // A part of a file cannot be asked for.
-    properties: { ranges: false, atomicReplace: true, concurrency: parsed.data.connections },
+    properties: { ranges: false, atomicReplace: true, concurrency: options.connections },
     probe: async (signal) => await roundTrip(driver, signal),
     write: async (path, bytes, writing) => await writeObject(storage, path, bytes, writing),
     read: async (path, reading) => await readObject(storage, path, reading),

@@ -1,5 +1,6 @@
 import { pause } from '../../backoff.ts';
 import { BackupError } from '../../errors.ts';
+import { alreadyExists } from '../already-exists.ts';
 import type { PendingObject } from '../driver.ts';
 import { isS3Code, statusOf } from './failures.ts';
 import { isWrittenBy } from './object-fields.ts';
@@ -98,7 +99,7 @@ export class S3PendingObject implements PendingObject {
   /** For servers that do not check it themselves, or not in every version. */
   async #refuseOther(signal: AbortSignal): Promise<void> {
     const { place } = this.#held;
-    if ((await findObject(this.#store, place.path, signal)) !== undefined) throw alreadyExists(place);
+    if ((await findObject(this.#store, place.path, signal)) !== undefined) throw alreadyExists(place.name);
   }
 
   async #removeOurs(signal: AbortSignal): Promise<void> {
@@ -115,8 +116,4 @@ export class S3PendingObject implements PendingObject {
     const found = await findObject(this.#store, place.path, signal);
     return found !== undefined && isWrittenBy(found.metadata, writer);
   }
-}
-
-export function alreadyExists(place: ObjectPlace): BackupError {
-  return new BackupError('already-exists', `Cannot store ${place.name}: it exists already`);
 }

@@ -1,6 +1,5 @@
-import { z } from 'zod';
-import { BackupError } from '../../errors.ts';
 import type { DestinationDriver } from '../driver.ts';
+import { parseStorageOptions } from '../storage-options.ts';
 import { setLegalHold } from './object-lock.ts';
 import { listObjects, removeObject, statObject } from './objects.ts';
 import { type S3OptionsInput, s3Options } from './options.ts';
@@ -26,12 +25,7 @@ export interface S3Destination extends DestinationDriver {
  * @throws BackupError `invalid-config`
  */
 export function createS3Destination(input: S3OptionsInput): S3Destination {
-  const parsed = s3Options.safeParse(input);
-  if (!parsed.success) {
-    const problem = z.prettifyError(parsed.error).replaceAll('\n', ' ');
-    throw new BackupError('invalid-config', `The S3 storage is not valid: ${problem}`);
-  }
-  return destinationOn(new S3Store(parsed.data));
+  return destinationOn(new S3Store(parseStorageOptions(s3Options, input, 'S3')));
 }
 
 function destinationOn(store: S3Store): S3Destination {

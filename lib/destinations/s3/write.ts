@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib';
 import { orAbort, settled } from '../../abort.ts';
 import type { ByteStream } from '../../bytes/stream.ts';
 import { abortError, throwIfAborted } from '../../errors.ts';
+import { alreadyExists } from '../already-exists.ts';
 import type { PendingObject, WriteOptions } from '../driver.ts';
 import { MultipartUpload } from './multipart.ts';
 import { objectFields } from './object-fields.ts';
@@ -10,7 +11,7 @@ import { type ObjectPlace, placeOf } from './object-place.ts';
 import { findObject } from './objects.ts';
 import type { Part } from './part.ts';
 import { PartSizes } from './part-sizes.ts';
-import { alreadyExists, type HeldObject, S3PendingObject } from './pending.ts';
+import { type HeldObject, S3PendingObject } from './pending.ts';
 import { putObject } from './put.ts';
 import type { S3Store } from './store.ts';
 
@@ -29,7 +30,7 @@ export async function writeObject(
 ): Promise<PendingObject> {
   throwIfAborted(signal);
   const place = placeOf(store, path);
-  if (!replace && (await findObject(store, path, signal)) !== undefined) throw alreadyExists(place);
+  if (!replace && (await findObject(store, path, signal)) !== undefined) throw alreadyExists(place.name);
   const writer = randomUUID();
   const sizes = new PartSizes(store.options, store.target.preset, expectedBytes);
   // What is uploaded in parts is larger than one of them.
