@@ -1,4 +1,4 @@
-import type { RunState } from '../lib/runs/outcome.ts';
+import type { RunState } from '../lib/runs/states.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 
 export interface RunOutcome {

@@ -1,6 +1,7 @@
 import { BackupError } from '../errors.ts';
 import { needsField, type RunNeeds } from '../plan/needs.ts';
-import type { ArtifactOutcome, DestinationOutcome, FinalState, RunResult } from '../runs/outcome.ts';
+import type { ArtifactOutcome, DestinationOutcome, RunResult } from '../runs/outcome.ts';
+import type { FinalState } from '../runs/states.ts';
 import type { DestinationRun } from './destination-run.ts';
 import type { SealedRun } from './planning-run.ts';
 

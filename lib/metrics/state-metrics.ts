@@ -1,9 +1,7 @@
 import type { ScheduleWatch } from '../health/schedule-check.ts';
 import { PRODUCT } from '../product.ts';
+import { ACTIVE_STATES } from '../runs/states.ts';
 import type { MetricRegistry } from './registry.ts';
-
-/** States of runs that are shown also when none is in it. */
-const ACTIVE_STATES = ['planning', 'running'];
 
 /** How things stand when somebody asks. Times are milliseconds since 1970. */
 export interface Standing {
@@ -21,7 +19,7 @@ export function setStanding(registry: MetricRegistry, standing: Standing): void 
   registry.set('dbackup_build_info', { version: PRODUCT.version, node_version: process.version }, 1);
   registry.set('dbackup_ready', {}, ready ? 1 : 0);
   registry.clear('dbackup_runs_active');
-  for (const state of new Set([...ACTIVE_STATES, ...active])) {
+  for (const state of new Set<string>([...ACTIVE_STATES, ...active])) {
     const count = active.filter((each) => each === state).length;
     registry.set('dbackup_runs_active', { state }, count);
   }

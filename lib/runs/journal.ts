@@ -1,4 +1,5 @@
-import type { RunResult, RunState } from './outcome.ts';
+import type { RunResult } from './outcome.ts';
+import type { RunState } from './states.ts';
 
 /** Where runs are written down before they happen. The store implements it; a test may keep a list. */
 export interface RunJournal {

@@ -2,14 +2,7 @@ import type { Manifest } from '../backupset/manifest.ts';
 import { BackupError } from '../errors.ts';
 import type { RunNeeds } from '../plan/needs.ts';
 import type { SetReference } from '../plan/recipe.ts';
-
-export type RunState = 'planning' | 'running' | 'succeeded' | 'partial' | 'failed' | 'cancelled';
-/**
- * How a run ended. `succeeded`: every database is at as many destinations as the run needs. `partial`: some
- * are missing somewhere, or too few copies hold. `failed`: nothing is stored, or no copy holds. `cancelled`: it was ended before its work was done; what a
- * destination had committed by then is complete and stays, as its outcome says.
- */
-export type FinalState = Exclude<RunState, 'planning' | 'running'>;
+import type { FinalState, RunState } from './states.ts';
 
 /** What a destination hands on after its sink has committed. */
 export interface CommittedSet {
@@ -83,6 +76,11 @@ export class SpareDestinationError extends BackupError {
   }
 }
 
+/**
+ * How a run ended. `succeeded`: every database is at as many destinations as the run needs. `partial`: some are missing
+ * somewhere, or too few copies hold. `failed`: nothing is stored, or no copy holds. `cancelled`: it was ended before its
+ * work was done; what a destination had committed by then is complete and stays, as its outcome says.
+ */
 export interface RunResult {
   readonly runId: string;
   readonly job: string;

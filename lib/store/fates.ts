@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import type { RunFate } from '../backupset/orphans.ts';
+import { isActiveState } from '../runs/states.ts';
 import type { StoreSchema } from './schema.ts';
 
 /** SQLite takes so many parameters in one statement at least. */
@@ -28,7 +29,7 @@ export async function queryFates(
       .execute();
     for (const { id, state, ended_at } of rows) {
       const isDead = (state === 'failed' || state === 'cancelled') && ended_at !== null;
-      if (state === 'planning' || state === 'running') fates.set(id, 'active');
+      if (isActiveState(state)) fates.set(id, 'active');
       else if (isDead) fates.set(id, 'dead');
     }
   }

@@ -1,6 +1,6 @@
 import type { Kysely, Selectable } from 'kysely';
 import type { ErrorCode } from '../errors.ts';
-import type { RunState } from '../runs/outcome.ts';
+import type { RunState } from '../runs/states.ts';
 import type { ArtifactTable, DestinationTable, RunTable, SetTable, StoreSchema } from './schema.ts';
 
 export interface RunQuery {

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { ACTIVE_STATES } from '../runs/states.ts';
 import { isPresent, sweepPresence } from './presence.ts';
 import type { StoreSchema } from './schema.ts';
 
@@ -44,7 +45,7 @@ export async function endInstance(
       .updateTable('runs')
       .set({ state: 'failed', finished_at: now, error_code: 'aborted', error_message: cause })
       .where('instance', '=', instance)
-      .where('state', 'in', ['planning', 'running'])
+      .where('state', 'in', [...ACTIVE_STATES])
       .returning('id')
       .execute();
     await tx.updateTable('instances').set({ ended_at: now }).where('id', '=', instance).execute();

@@ -2,7 +2,8 @@ import type { Kysely, Transaction } from 'kysely';
 import { isStored } from '../backupset/manifest.ts';
 import type { BackupError } from '../errors.ts';
 import type { RunJournal } from '../runs/journal.ts';
-import type { CommittedSet, RunResult, RunState } from '../runs/outcome.ts';
+import type { CommittedSet, RunResult } from '../runs/outcome.ts';
+import type { RunState } from '../runs/states.ts';
 import type { StoreSchema } from './schema.ts';
 import { storeError } from './store-error.ts';
 

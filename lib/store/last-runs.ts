@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import type { RunState } from '../runs/outcome.ts';
+import type { RunState } from '../runs/states.ts';
 import type { StoreSchema } from './schema.ts';
 
 /** How a job's last run ended, and when one last succeeded. Times are ISO 8601 in UTC. */

@@ -8,6 +8,7 @@ import type { Migration } from 'kysely/migration';
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_history': { up: createHistory },
   '0002_schedules': { up: createSchedules },
+  '0003_operations': { up: createOperations },
 };
 
 async function createHistory(db: Kysely<unknown>): Promise<void> {
@@ -75,4 +76,27 @@ async function createSchedules(db: Kysely<unknown>): Promise<void> {
     .addColumn('handled_at', 'text', (column) => column.notNull())
     .addColumn('paused', 'integer', (column) => column.notNull())
     .execute();
+}
+
+async function createOperations(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('instances').addColumn('heartbeat_at', 'text').execute();
+  await db.schema.alterTable('runs').addColumn('stage', 'text').execute();
+  await db.schema.alterTable('runs').addColumn('cancel_reason', 'text').execute();
+  await db.schema
+    .createTable('jobs')
+    .addColumn('job', 'text', (column) => column.primaryKey())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('failures', 'integer', (column) => column.notNull())
+    .addColumn('changed_at', 'text', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable('logs')
+    .addColumn('id', 'integer', (column) => column.primaryKey().autoIncrement())
+    .addColumn('run', 'text', (column) => column.notNull().references('runs.id').onDelete('cascade'))
+    .addColumn('at', 'text', (column) => column.notNull())
+    .addColumn('level', 'text', (column) => column.notNull())
+    .addColumn('node', 'text')
+    .addColumn('message', 'text', (column) => column.notNull())
+    .execute();
+  await db.schema.createIndex('logs_by_run').on('logs').column('run').execute();
 }

@@ -1,6 +1,7 @@
 import type { Generated } from 'kysely';
 import type { ErrorCode } from '../errors.ts';
-import type { RunState } from '../runs/outcome.ts';
+import type { JobState } from '../runs/job-states.ts';
+import type { RunState } from '../runs/states.ts';
 
 /** The store's tables. Times are ISO 8601 in UTC, sizes are bytes, flags are 0 or 1. */
 export interface StoreSchema {
@@ -10,6 +11,8 @@ export interface StoreSchema {
   destinations: DestinationTable;
   sets: SetTable;
   schedules: ScheduleTable;
+  jobs: JobTable;
+  logs: LogTable;
 }
 
 /** One process that has this store open, or had it. */
@@ -18,6 +21,8 @@ export interface InstanceTable {
   host: string;
   pid: number;
   started_at: string;
+  /** When the process last said that it lives; null of one that an older version has recorded. */
+  heartbeat_at: string | null;
   /** Null while the process lives, as far as is known. */
   ended_at: string | null;
 }
@@ -36,6 +41,10 @@ export interface RunTable extends ErrorColumns {
   started_at: string | null;
   finished_at: string | null;
   raw_bytes: number | null;
+  /** What it was last known to do, for one that died: `dumping shop`. */
+  stage: string | null;
+  /** Why somebody asked, perhaps in another process, to end it. */
+  cancel_reason: string | null;
 }
 
 /** One database of a run. */
@@ -75,4 +84,24 @@ export interface ScheduleTable {
   /** Every fire up to this time is dealt with. */
   handled_at: string;
   paused: 0 | 1;
+}
+
+/** How the runs of a job have gone. */
+export interface JobTable {
+  job: string;
+  state: JobState;
+  /** Failures since the last success. */
+  failures: number;
+  changed_at: string;
+}
+
+/** One line of a run's log. */
+export interface LogTable {
+  id: Generated<number>;
+  run: string;
+  at: string;
+  level: 'debug' | 'info' | 'warn' | 'error';
+  /** Id of the node that it concerns. */
+  node: string | null;
+  message: string;
 }

@@ -2,13 +2,8 @@ import type { EventEmitter } from 'node:events';
 import { isStored } from '../../lib/backupset/manifest.ts';
 import { type BackupError, messageAbout } from '../../lib/errors.ts';
 import type { FlowProblem } from '../../lib/plan/flow-problem.ts';
-import type {
-  DestinationOutcome,
-  EngineEvents,
-  FinalState,
-  RunProgress,
-  RunResult,
-} from '../../lib/runs/outcome.ts';
+import type { DestinationOutcome, EngineEvents, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
+import type { FinalState } from '../../lib/runs/states.ts';
 import { formatBytes } from '../../nodes/status/quantities.ts';
 import { formatDuration, printable } from '../format.ts';
 import type { Output } from '../output.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import type { FinalState } from '../../lib/runs/outcome.ts';
+import type { FinalState } from '../../lib/runs/states.ts';
 import { openStore, STORE_FILE, type Store } from '../../lib/store/store.ts';
 
 describe('store: what is asked of it for health and metrics', () => {

@@ -144,7 +144,7 @@ describe('store', () => {
       await old.journal.opened({ id: 'r1', job: 'shop', openedAt: new Date() });
       await old.journal.finished(partialResult('r1'));
       await old.close();
-      const store = await openStore(dataDir, { ...MIGRATIONS, '0002_tags': { up: addTags } });
+      const store = await openStore(dataDir, { ...MIGRATIONS, '9002_tags': { up: addTags } });
       const [run] = await store.runs();
       await store.close();
       assert.equal(run?.state, 'partial');
@@ -157,8 +157,8 @@ describe('store', () => {
       await old.close();
       const broken = {
         ...MIGRATIONS,
-        '0002_tags': { up: addTags },
-        '0003_broken': {
+        '9002_tags': { up: addTags },
+        '9003_broken': {
           up: async (db: Kysely<unknown>) => {
             await db.schema.dropTable('sets').execute();
             await db.schema.dropTable('no_such_table').execute();

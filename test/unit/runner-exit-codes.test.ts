@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { BackupError, type ErrorCode } from '../../lib/errors.ts';
-import type { FinalState } from '../../lib/runs/outcome.ts';
+import type { FinalState } from '../../lib/runs/states.ts';
 import { EXIT, exitCodeOf, startExitCodeOf } from '../../runner/exit-codes.ts';
 import { exitCodeOfRun } from '../../runner/run-outcome.ts';
 
