@@ -6,6 +6,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { abortError, BackupError, toBackupError } from '../errors.ts';
 import type { DestinationBinding } from '../plan/bindings.ts';
 import { NEEDS_ALL, type RunNeeds } from '../plan/needs.ts';
+import type { RunAnnotations } from '../plan/run-annotations.ts';
 import { NO_JOURNAL, type RunJournal } from '../runs/journal.ts';
 import type { CommittedSet, EngineEvents, RunResult } from '../runs/outcome.ts';
 import type { RunState } from '../runs/states.ts';
@@ -42,6 +43,8 @@ export interface OpenRunOptions {
   readonly job: string;
   /** All destinations when absent. */
   readonly needs?: RunNeeds;
+  /** What the sets of the run begin with. */
+  readonly annotations?: RunAnnotations;
 }
 
 export interface ActiveRun {
@@ -91,12 +94,12 @@ export class BackupEngine {
    * Opens a run in the state `planning`. It begins when it is sealed.
    * @throws BackupError `aborted` during a shutdown
    */
-  openRun({ job, needs = NEEDS_ALL }: OpenRunOptions): PlanningRun {
+  openRun({ job, needs = NEEDS_ALL, ...annotated }: OpenRunOptions): PlanningRun {
     if (this.#closing !== undefined) {
       throw new BackupError('aborted', `No new run of ${job} is opened: ${this.#closing}`);
     }
     const openedAt = new Date();
-    const identity = { id: newRunId(openedAt), job, openedAt, needs };
+    const identity = { id: newRunId(openedAt), job, openedAt, needs, ...annotated };
     const planning = new PlanningRun(identity, (sealed) => void this.#execute(sealed));
     const journalled = this.#journal.opened(identity);
     // Awaited when the run begins; a rejection before that must not count as unhandled.

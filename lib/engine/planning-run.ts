@@ -3,6 +3,7 @@ import type { DestinationBinding, SourceBinding, TransformBinding } from '../pla
 import { NEEDS_ALL, needsField, type RunNeeds } from '../plan/needs.ts';
 import { buildPlan, type SourcePlan } from '../plan/plan-tree.ts';
 import type { PathStep, Recipe, SourceStep } from '../plan/recipe.ts';
+import { annotationsField, type RunAnnotations } from '../plan/run-annotations.ts';
 import type { CommittedSet } from '../runs/outcome.ts';
 
 /** A destination that waits for the run, with the recipe that reached it. */
@@ -18,6 +19,8 @@ export interface SealedRun {
   readonly job: string;
   readonly openedAt: Date;
   readonly needs: RunNeeds;
+  /** What the sets of the run begin with. */
+  readonly annotations?: RunAnnotations;
   readonly plans: readonly SourcePlan[];
   readonly joined: readonly Joined[];
   readonly sources: ReadonlyMap<string, SourceBinding>;
@@ -30,6 +33,7 @@ export interface RunIdentity {
   readonly openedAt: Date;
   /** All destinations when absent. */
   readonly needs?: RunNeeds;
+  readonly annotations?: RunAnnotations;
 }
 
 /**
@@ -41,17 +45,19 @@ export class PlanningRun {
   readonly job: string;
   readonly openedAt: Date;
   readonly needs: RunNeeds;
+  readonly annotations: RunAnnotations | undefined;
   readonly #onSeal: (run: SealedRun) => void;
   readonly #sources = new Map<string, SourceBinding>();
   readonly #transforms = new Map<string, TransformBinding>();
   readonly #joined: Joined[] = [];
   #sealed = false;
 
-  constructor({ id, job, openedAt, needs }: RunIdentity, onSeal: (run: SealedRun) => void) {
+  constructor({ id, job, openedAt, needs, annotations }: RunIdentity, onSeal: (run: SealedRun) => void) {
     this.id = id;
     this.job = job;
     this.openedAt = openedAt;
     this.needs = needs ?? NEEDS_ALL;
+    this.annotations = annotations;
     this.#onSeal = onSeal;
   }
 
@@ -77,6 +83,7 @@ export class PlanningRun {
       openedAt: this.openedAt.toISOString(),
       path: [source],
       ...needsField(this.needs),
+      ...annotationsField(this.annotations),
     };
   }
 
@@ -123,6 +130,7 @@ export class PlanningRun {
       job: this.job,
       openedAt: this.openedAt,
       needs: this.needs,
+      ...annotationsField(this.annotations),
       plans: buildPlan(
         this.#joined.map(({ recipe, binding }) => ({ destination: binding.node, path: recipe.path })),
       ),

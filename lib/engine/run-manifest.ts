@@ -2,6 +2,7 @@ import type { FailedArtifact, Manifest, StoredArtifact } from '../backupset/mani
 import type { BackupError } from '../errors.ts';
 import type { SourceBinding } from '../plan/bindings.ts';
 import { needsField } from '../plan/needs.ts';
+import { annotationsField } from '../plan/run-annotations.ts';
 import { PRODUCT } from '../product.ts';
 import type { Dump, DumpProof } from '../sources/driver.ts';
 import type { Delivery, PassResult } from './artifact-pass.ts';
@@ -53,7 +54,7 @@ export function failedArtifact(subject: ArtifactSubject, error: BackupError): Fa
 
 /** The manifest of a destination's set. Destinations behind the same steps get the same, byte by byte. */
 export function runManifest(
-  { id, job, openedAt, needs }: SealedRun,
+  { id, job, openedAt, needs, annotations }: SealedRun,
   destination: DestinationRun,
   { host, finishedAt }: { readonly host: string; readonly finishedAt: Date },
 ): Manifest {
@@ -77,6 +78,7 @@ export function runManifest(
       openedAt: openedAt.toISOString(),
       path: [...path],
       ...needsField(needs),
+      ...annotationsField(annotations),
     },
   };
 }

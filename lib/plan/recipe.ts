@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { BackupError } from '../errors.ts';
 import { parseValue } from '../parse.ts';
 import { runNeeds } from './needs.ts';
+import { runAnnotations } from './run-annotations.ts';
 
 /** A setting that may stand in a message: plain JSON, no secrets, no Buffers, no streams. */
 const plainOptions = z.record(z.string(), z.json());
@@ -45,6 +46,8 @@ export const recipe = z.object({
   path: z.array(pathStep).min(1),
   /** What the run needs of its destinations; absent: all of them. */
   needs: runNeeds.optional(),
+  /** Tags, note and pin that the sets of the run begin with. */
+  annotations: runAnnotations.optional(),
   /** Present once a destination has committed: the message now stands for that set. */
   set: setReference.optional(),
 });
