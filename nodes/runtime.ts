@@ -3,6 +3,7 @@ import type { NodeAPI, NodeStatus } from 'node-red';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { BackupEngine } from '../lib/engine/backup-engine.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../lib/errors.ts';
+import { BackupEvents } from '../lib/events/event-bus.ts';
 import { requireRoom } from '../lib/health/data-folder.ts';
 import { sweepPrivateFolders } from '../lib/private-folders.ts';
 import type { RunJournal } from '../lib/runs/journal.ts';
@@ -37,6 +38,8 @@ export interface BackupRuntime {
   /** What nodes have begun by themselves, and whether it still goes on. */
   readonly launches: LaunchedFlows;
   readonly clock: Clock;
+  /** What happens to backups, for those who tell people and programs of it. */
+  readonly happenings: BackupEvents;
   readonly board: StatusBoard;
   /** Results that come while a deploy replaces nodes wait here for the new ones. */
   readonly deploys: DeployWindow;
@@ -143,6 +146,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     signal: closing.signal,
   });
   const clock = allClocks().get(RED.events) ?? systemClock;
+  const happenings = new BackupEvents(clock);
   const watched = new WatchedNodes();
   // Whoever asks while it ends must not open it again.
   const storeWhileOpen = async () => {
@@ -193,6 +197,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     tracker,
     launches,
     clock,
+    happenings,
     board,
     deploys,
     reports,
