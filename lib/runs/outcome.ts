@@ -2,6 +2,7 @@ import type { Manifest } from '../backupset/manifest.ts';
 import { BackupError } from '../errors.ts';
 import type { RunNeeds } from '../plan/needs.ts';
 import type { SetReference } from '../plan/recipe.ts';
+import type { JobChange, SkippedRun } from './jobs.ts';
 import type { FinalState, RunState } from './states.ts';
 
 /** What a destination hands on after its sink has committed. */
@@ -112,4 +113,8 @@ export interface EngineEvents {
   /** One database failed while the run goes on (R4). */
   artifactFailed: [{ runId: string; node: string; database: string; error: BackupError }];
   finished: [RunResult];
+  /** A job has entered another state; after the `finished` of the run that brought it about. */
+  jobChanged: [JobChange];
+  /** A run was due and not begun. */
+  runSkipped: [SkippedRun];
 }

@@ -1,0 +1,82 @@
+import type { JobState } from './job-states.ts';
+import type { FinalState } from './states.ts';
+
+/** Failures in a row after which a job is dead-lettered, unless a setting says otherwise. */
+export const DEAD_LETTER_AFTER = 3;
+
+/** How a job stands. */
+export interface JobStanding {
+  readonly state: JobState;
+  /** Failed runs since the last success, or since somebody put it back. */
+  readonly failures: number;
+}
+
+/** What happens to a job: a run of it ends, or somebody puts it back. */
+export type JobOccurrence = FinalState | 'requeued';
+
+/** A job of which nothing is known. */
+export const NEW_JOB: JobStanding = { state: 'healthy', failures: 0 };
+
+/**
+ * How a job stands after something has happened to it.
+ *
+ * A partial run changes nothing. It is no failure: were it counted, one broken database would end the backups of all
+ * those beside it. Nor is it a success: it shows not that the job works. A cancelled run shows neither.
+ * @param deadLetterAfter failures in a row after which the job runs no more by itself; 0: never
+ */
+export function nextStanding(
+  standing: JobStanding,
+  occurrence: JobOccurrence,
+  deadLetterAfter: number,
+): JobStanding {
+  switch (occurrence) {
+    case 'succeeded':
+    case 'requeued':
+      return NEW_JOB;
+    case 'partial':
+    case 'cancelled':
+      return standing;
+    case 'failed': {
+      const failures = standing.failures + 1;
+      return { state: failedState(standing.state, failures, deadLetterAfter), failures };
+    }
+  }
+}
+
+/** Only a success or a person brings a dead letter back; a limit that was raised meanwhile does not. */
+function failedState(state: JobState, failures: number, deadLetterAfter: number): JobState {
+  if (deadLetterAfter === 0) return 'failing';
+  return state === 'dead-lettered' || failures >= deadLetterAfter ? 'dead-lettered' : 'failing';
+}
+
+/** A job has entered another state. */
+export interface JobChange {
+  readonly job: string;
+  readonly from: JobState;
+  /** `healthy` also when it was discarded: it begins anew when it runs again. */
+  readonly to: JobState;
+  readonly cause: 'succeeded' | 'failed' | 'requeued' | 'discarded';
+  /** Failures in a row: those that have brought it there, or that are over now. */
+  readonly failures: number;
+  readonly at: Date;
+  /** The run whose end it was. */
+  readonly runId?: string;
+  /** Why the last of the failures came about, when it is `failed`. */
+  readonly error?: string;
+}
+
+/** Why a run that was due was not begun. */
+export type SkipReason = 'overlap' | 'dead-lettered';
+
+/** A run that was due and not begun. */
+export interface SkippedRun {
+  /** It stands in the history by that id. */
+  readonly runId: string;
+  readonly job: string;
+  readonly at: Date;
+  readonly reason: SkipReason;
+  /** The same for people, and what to do about it. */
+  readonly message: string;
+  /** Ids of the nodes that it concerns. */
+  readonly nodes: readonly string[];
+}
