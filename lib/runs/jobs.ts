@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../errors.ts';
 import type { JobState } from './job-states.ts';
 import type { FinalState } from './states.ts';
 
@@ -49,6 +50,16 @@ function failedState(state: JobState, failures: number, deadLetterAfter: number)
   return state === 'dead-lettered' || failures >= deadLetterAfter ? 'dead-lettered' : 'failing';
 }
 
+/** A failed run of a job. */
+export interface JobFailure {
+  readonly runId: string;
+  /** When it ended. */
+  readonly at: string;
+  readonly code: ErrorCode;
+  /** Its own error, else those of its databases and destinations. */
+  readonly message: string;
+}
+
 /** A job has entered another state. */
 export interface JobChange {
   readonly job: string;
@@ -61,8 +72,8 @@ export interface JobChange {
   readonly at: Date;
   /** The run whose end it was. */
   readonly runId?: string;
-  /** Why the last of the failures came about, when it is `failed`. */
-  readonly error?: string;
+  /** Failed runs of a job that is `dead-lettered` now, the newest first, as far as they are remembered. */
+  readonly errors: readonly JobFailure[];
 }
 
 /** Why a run that was due was not begun. */

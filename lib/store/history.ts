@@ -6,6 +6,8 @@ import type { ArtifactTable, DestinationTable, RunTable, SetTable, StoreSchema }
 export interface RunQuery {
   /** Only this job. */
   readonly job?: string;
+  /** Only runs in this state. */
+  readonly state?: RunState;
   /** Newest so many; 50 when absent. */
   readonly limit?: number;
 }
@@ -55,6 +57,7 @@ export interface RecordedSet {
 export async function queryRuns(db: Kysely<StoreSchema>, query: RunQuery): Promise<RunRecord[]> {
   let select = db.selectFrom('runs').selectAll();
   if (query.job !== undefined) select = select.where('job', '=', query.job);
+  if (query.state !== undefined) select = select.where('state', '=', query.state);
   const runs = await select
     .orderBy('opened_at', 'desc')
     .orderBy('id', 'desc')

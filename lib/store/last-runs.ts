@@ -13,7 +13,7 @@ export interface LastRun {
   readonly succeededAt: string | null;
 }
 
-/** The last run of every job that has one which has ended. */
+/** The last run of every job that has one which has ended. What was skipped was no run. */
 export async function queryLastRuns(db: Kysely<StoreSchema>): Promise<LastRun[]> {
   const successes = await db
     .selectFrom('runs')
@@ -28,12 +28,14 @@ export async function queryLastRuns(db: Kysely<StoreSchema>): Promise<LastRun[]>
         query
           .selectFrom('runs')
           .select((columns) => ['job', columns.fn.max('finished_at').as('finished_at')])
+          .where('state', '!=', 'skipped')
           .groupBy('job')
           .as('latest'),
       (join) =>
         join.onRef('latest.job', '=', 'runs.job').onRef('latest.finished_at', '=', 'runs.finished_at'),
     )
     .select(['runs.job', 'runs.state', 'runs.opened_at', 'runs.finished_at', 'runs.raw_bytes'])
+    .where('runs.state', '!=', 'skipped')
     .orderBy('runs.id')
     .execute();
   const succeededAt = new Map(successes.map((row) => [row.job, row.succeeded_at]));

@@ -6,12 +6,15 @@ import Database from 'better-sqlite3';
 import { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import type { RunFate } from '../backupset/orphans.ts';
+import type { JobMemory } from '../runs/job-memory.ts';
+import type { SkippedRun } from '../runs/jobs.ts';
 import type { RunJournal } from '../runs/journal.ts';
 import type { ScheduleMemory } from '../schedule/scheduler.ts';
 import { StoreDialect } from './dialect.ts';
 import { queryFates } from './fates.ts';
 import { queryRuns, type RunQuery, type RunRecord } from './history.ts';
 import { endInstance, failInterruptedRuns } from './interrupted.ts';
+import { createJobMemory } from './jobs.ts';
 import { createRunJournal } from './journal.ts';
 import { type LastRun, queryLastRuns } from './last-runs.ts';
 import { migrate } from './migrate.ts';
@@ -19,6 +22,7 @@ import { MIGRATIONS } from './migrations.ts';
 import { announcePresence, type Presence } from './presence.ts';
 import { createScheduleMemory } from './schedules.ts';
 import type { StoreSchema } from './schema.ts';
+import { recordSkippedRun } from './skipped-runs.ts';
 import { storeError } from './store-error.ts';
 
 /** The store's file inside the data directory. */
@@ -41,6 +45,10 @@ export interface Store {
   schedule(node: string): ScheduleMemory;
   /** Whether runs may still be writing, or ended without their set; others are left out. */
   fates(runIds: readonly string[]): Promise<ReadonlyMap<string, RunFate>>;
+  /** How jobs stand. */
+  readonly jobs: JobMemory;
+  /** Resolves when it is recorded that a run was due and not begun. */
+  skipped(run: Omit<SkippedRun, 'nodes'>): Promise<void>;
   /** Notes the end of this process. Closed it is in any case. @throws BackupError when that cannot be noted */
   close(): Promise<void>;
 }
@@ -142,6 +150,8 @@ function createStore(
     probe: () => probeStore(db, sqlite.name, instance),
     schedule: (node) => createScheduleMemory(db, sqlite.name, node),
     fates: (runIds) => queryFates(db, runIds),
+    jobs: createJobMemory(db, sqlite.name),
+    skipped: (run) => recordSkippedRun(db, sqlite.name, instance, run),
     close() {
       closing ??= close();
       return closing;

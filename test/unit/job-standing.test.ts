@@ -7,7 +7,7 @@ const OCCURRENCES: readonly JobOccurrence[] = ['succeeded', 'partial', 'failed',
 const lives = fc.array(fc.constantFrom(...OCCURRENCES), { maxLength: 30 });
 const limit = fc.nat({ max: 6 });
 
-function after(occurrences: readonly JobOccurrence[], deadLetterAfter: number): JobStanding {
+function standingAfter(occurrences: readonly JobOccurrence[], deadLetterAfter: number): JobStanding {
   return occurrences.reduce(
     (standing, occurrence) => nextStanding(standing, occurrence, deadLetterAfter),
     NEW_JOB,
@@ -27,7 +27,7 @@ describe('the standing of a job', () => {
         const failures = failuresAtTheEnd(occurrences);
         const isDead = deadLetterAfter > 0 && failures >= deadLetterAfter;
         const state = isDead ? 'dead-lettered' : failures > 0 ? 'failing' : 'healthy';
-        assert.deepEqual(after(occurrences, deadLetterAfter), { state, failures });
+        assert.deepEqual(standingAfter(occurrences, deadLetterAfter), { state, failures });
       }),
     );
   });
@@ -52,13 +52,13 @@ describe('the standing of a job', () => {
   });
 
   it('stays a dead letter when the limit is raised, and is none where there is no limit', () => {
-    const dead = after(['failed', 'failed', 'failed'], 3);
+    const dead = standingAfter(['failed', 'failed', 'failed'], 3);
     assert.deepEqual(nextStanding(dead, 'failed', 10), { state: 'dead-lettered', failures: 4 });
     assert.deepEqual(nextStanding(dead, 'failed', 0), { state: 'failing', failures: 4 });
   });
 
   it('is a dead letter at the next failure when the limit was lowered below those that there are', () => {
-    const failing = after(['failed', 'failed', 'failed'], 9);
+    const failing = standingAfter(['failed', 'failed', 'failed'], 9);
     assert.deepEqual(nextStanding(failing, 'failed', 2), { state: 'dead-lettered', failures: 4 });
   });
 });
