@@ -127,6 +127,14 @@ export interface RunDetails extends OfRun {
   readonly destinations: readonly EventDestination[];
   /** Why it did not succeed: the run's own error, else the first of a database or destination. */
   readonly error?: EventError;
+  /** How the job's last run before it ended, leaving out cancelled and skipped ones; absent when there is none. */
+  readonly previous?: {
+    readonly runId: string;
+    readonly state: 'succeeded' | 'partial' | 'failed';
+    readonly finishedAt: string;
+  };
+  /** When a run of the job last succeeded before it; absent when none is remembered. */
+  readonly lastSuccessAt?: string;
 }
 
 export interface EndedEvent extends RunDetails {
@@ -136,10 +144,6 @@ export interface EndedEvent extends RunDetails {
 /** The first success of a job after one or more runs that did not succeed. Comes after `succeeded`. */
 export interface RecoveredEvent extends RunDetails {
   readonly event: 'recovered';
-  /** How the last run before it ended. */
-  readonly previous: { readonly state: 'partial' | 'failed'; readonly finishedAt: string };
-  /** When the job last succeeded before; absent when it never has. */
-  readonly lastSuccessAt?: string;
 }
 
 /** A job has failed so often that it is run no more by itself. */
@@ -216,8 +220,8 @@ export interface PruneRefusedEvent extends EventHead {
 /** Fires of a schedule were missed and are not made up for. */
 export interface ScheduleMissedEvent extends EventHead {
   readonly event: 'schedule-missed';
-  /** The schedule: its name, else its timetable. */
-  readonly job: string;
+  /** Name of the schedule node, else its type and id. */
+  readonly schedule: string;
   /** Id of the schedule node. */
   readonly node: string;
   /** The last fire that was missed. */
@@ -267,6 +271,11 @@ const SEVERITY: Readonly<Record<EventName, Severity>> = {
 export function severityOf(told: ToldEvent): Severity {
   if (told.event === 'storage-threshold' && told.crossed === 'above') return 'info';
   return SEVERITY[told.event];
+}
+
+/** The job that an event is about; undefined for one about a storage or a schedule. */
+export function jobOf(event: BackupEvent): string | undefined {
+  return 'job' in event ? event.job : undefined;
 }
 
 /** Whether one severity is at least as bad as another. */
