@@ -1,0 +1,103 @@
+import { BackupError } from '../errors.ts';
+import { parseValue } from '../parse.ts';
+import { note, type RunAnnotations, tag } from '../plan/run-annotations.ts';
+import {
+  type Annotations,
+  isAsDeep,
+  type KnownBad,
+  MAX_VERIFICATIONS,
+  NO_ANNOTATIONS,
+  shortMessage,
+  type Verification,
+  type VerifyLevel,
+} from './annotation-format.ts';
+
+/** What a person wants to be said about a set from now on; what is absent stays as it is. */
+export interface AnnotationWish {
+  readonly addTags?: readonly string[];
+  readonly removeTags?: readonly string[];
+  /** An empty one takes the note away. */
+  readonly note?: string;
+  readonly pinned?: boolean;
+}
+
+/**
+ * Checks a wish before anything is asked of a storage.
+ * @throws BackupError `invalid-config`
+ */
+export function checkWish(wish: AnnotationWish): AnnotationWish {
+  for (const each of [...(wish.addTags ?? []), ...(wish.removeTags ?? [])]) {
+    const parsed = parseValue(tag, each);
+    if (!parsed.ok) throw refused(`The tag ${JSON.stringify(each)}`, parsed.problem);
+  }
+  if (wish.note !== undefined && wish.note !== '') {
+    const parsed = parseValue(note, wish.note);
+    if (!parsed.ok) throw refused('The note', parsed.problem);
+  }
+  return wish;
+}
+
+/** What becomes of annotations by a wish. Tags stay in the order in which they were added, each once. */
+export function withWish(current: Annotations, wish: AnnotationWish): Annotations {
+  const removed = new Set(wish.removeTags ?? []);
+  const kept = current.tags.filter((each) => !removed.has(each));
+  const tags = [...new Set([...kept, ...(wish.addTags ?? [])])];
+  const { note: before, ...others } = current;
+  const after = wish.note ?? before;
+  return {
+    ...others,
+    tags,
+    ...(after === undefined || after === '' ? {} : { note: after }),
+    pinned: wish.pinned ?? current.pinned,
+  };
+}
+
+/** Those that a set begins with, as its run was told; undefined when it was told nothing. */
+export function firstAnnotations(
+  wanted: RunAnnotations | undefined,
+  { id, at }: { readonly id: string; readonly at: string },
+): Annotations | undefined {
+  if (wanted === undefined || Object.keys(wanted).length === 0) return undefined;
+  const { tags = [], note: text, pinned = false } = wanted;
+  const wish = { addTags: tags, pinned, ...(text === undefined ? {} : { note: text }) };
+  return { ...withWish(NO_ANNOTATIONS, wish), changes: [id], updatedAt: at };
+}
+
+/**
+ * Adds a verification that came to a verdict. One that failed makes the set known as bad; one that succeeded takes
+ * that back, if it looked as deep.
+ */
+export function withVerification(current: Annotations, found: Verification): Annotations {
+  const { message } = found;
+  const verification: Verification = {
+    ...found,
+    ...(message === undefined ? {} : { message: shortMessage(message) }),
+  };
+  const verifications = [...current.verifications, verification].slice(-MAX_VERIFICATIONS);
+  const { knownBad: before, ...others } = current;
+  const after = knownBadAfter(before, verification);
+  return { ...others, verifications, ...(after === undefined ? {} : { knownBad: after }) };
+}
+
+/** The latest verification that found a set whole, at that level or a deeper one. */
+export function lastProof(
+  { verifications }: Annotations,
+  level: VerifyLevel = 'manifest',
+): Verification | undefined {
+  return verifications.findLast((each) => each.ok && isAsDeep(each.level, level));
+}
+
+function knownBadAfter(
+  before: KnownBad | undefined,
+  { at, level, ok, message }: Verification,
+): KnownBad | undefined {
+  if (ok) return before === undefined || isAsDeep(level, before.level) ? undefined : before;
+  const reason = message ?? 'It failed a verification';
+  // The deepest look that failed decides what can take it back; since when it is bad does not change.
+  if (before === undefined) return { since: at, reason, level };
+  return { ...before, reason, level: isAsDeep(before.level, level) ? before.level : level };
+}
+
+function refused(what: string, problem: string): BackupError {
+  return new BackupError('invalid-config', `${what} is refused: ${problem.replace(/^✖ /, '')}`);
+}

@@ -1,0 +1,116 @@
+import { z } from 'zod';
+import { BackupError } from '../errors.ts';
+import { parseValue } from '../parse.ts';
+import { note, tag } from '../plan/run-annotations.ts';
+
+/**
+ * How deep a verification looks, each deeper than the one before. `manifest`: the files are there and have their
+ * sizes. `hash`: their bytes are read back and compared. `content`: they are also decrypted and decompressed, and
+ * the raw bytes compared with those of the proven dump. `restore`: they are restored for a test, rows counted.
+ */
+export const VERIFY_LEVELS = ['manifest', 'hash', 'content', 'restore'] as const;
+export type VerifyLevel = (typeof VERIFY_LEVELS)[number];
+
+/** How many verifications a set remembers: the latest. */
+export const MAX_VERIFICATIONS = 20;
+/** How many tags a set can have. */
+export const MAX_TAGS = 50;
+/** How many changes a file remembers: more than can be made at the same moment. */
+export const MAX_CHANGES = 16;
+/** Longest text that is kept of a failure, in characters. */
+const MAX_MESSAGE = 2000;
+/** A file that is larger is not one of ours, in bytes. */
+export const MAX_ANNOTATIONS_BYTES = 1024 * 1024;
+
+const message = z.string().max(MAX_MESSAGE);
+
+const verification = z.looseObject({
+  at: z.iso.datetime(),
+  level: z.enum(VERIFY_LEVELS),
+  ok: z.boolean(),
+  /** What did not hold, or what was looked at. */
+  message: message.optional(),
+  /** The machine that looked. */
+  host: z.string().max(255),
+});
+
+const knownBad = z.looseObject({
+  since: z.iso.datetime(),
+  reason: message,
+  /** What looked: only as deep a look, or a deeper one, can take it back. */
+  level: z.enum(VERIFY_LEVELS),
+});
+
+/** `annotations.json`, version 1: what people and verifications say about a set after it was written. */
+export const annotations = z.looseObject({
+  format: z.literal('dbackup-annotations'),
+  version: z.literal(1),
+  /** Ids of the latest changes: who does not find its own knows that it was lost to others. */
+  changes: z.array(z.string().max(64)).max(MAX_CHANGES),
+  updatedAt: z.iso.datetime().optional(),
+  tags: z.array(tag).max(MAX_TAGS),
+  note: note.optional(),
+  /** A pinned set is never removed. */
+  pinned: z.boolean(),
+  /** Oldest first. */
+  verifications: z.array(verification).max(MAX_VERIFICATIONS),
+  /** It failed a verification: it counts as no backup, until as deep a look finds it whole. */
+  knownBad: knownBad.optional(),
+});
+
+export type Annotations = Readonly<z.infer<typeof annotations>>;
+export type Verification = Readonly<z.infer<typeof verification>>;
+export type KnownBad = Readonly<z.infer<typeof knownBad>>;
+
+/** Those of a set that nobody has said anything about. */
+export const NO_ANNOTATIONS: Annotations = {
+  format: 'dbackup-annotations',
+  version: 1,
+  changes: [],
+  tags: [],
+  pinned: false,
+  verifications: [],
+};
+
+/**
+ * Parses the text of an `annotations.json`.
+ * @throws BackupError `corrupt` when it is not one, `invalid-config` when it is from a newer version
+ */
+export function parseAnnotations(text: string, where: string): Annotations {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new BackupError('corrupt', `${where} is not JSON: the annotations are damaged`, { cause });
+  }
+  const version = typeof json === 'object' && json !== null && 'version' in json ? json.version : undefined;
+  if (typeof version === 'number' && version > 1) {
+    throw new BackupError(
+      'invalid-config',
+      `${where} has version ${version}, this DBackup reads version 1: update it`,
+    );
+  }
+  const parsed = parseValue(annotations, json);
+  if (parsed.ok) return parsed.value;
+  throw new BackupError('corrupt', `${where} holds no valid annotations: ${parsed.problem}`);
+}
+
+/**
+ * The text of an `annotations.json`, proven to be one.
+ * @throws BackupError `invalid-config` when it breaks a limit: too many tags, a note that is too long
+ */
+export function annotationsText(value: Annotations): string {
+  const parsed = parseValue(annotations, value);
+  if (!parsed.ok) throw new BackupError('invalid-config', `These annotations are refused: ${parsed.problem}`);
+  return `${JSON.stringify(parsed.value, null, 2)}\n`;
+}
+
+/** True when `level` looks at least as deep as the other. */
+export function isAsDeep(level: VerifyLevel, other: VerifyLevel): boolean {
+  return VERIFY_LEVELS.indexOf(level) >= VERIFY_LEVELS.indexOf(other);
+}
+
+/** A text as a verification can keep it. */
+export function shortMessage(text: string): string {
+  return text.length <= MAX_MESSAGE ? text : `${text.slice(0, MAX_MESSAGE - 1)}…`;
+}

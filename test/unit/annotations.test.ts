@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import {
+  checkWish,
+  firstAnnotations,
+  lastProof,
+  withVerification,
+  withWish,
+} from '../../lib/backupset/annotation-changes.ts';
+import {
+  type Annotations,
+  annotationsText,
+  isAsDeep,
+  MAX_VERIFICATIONS,
+  NO_ANNOTATIONS,
+  parseAnnotations,
+  VERIFY_LEVELS,
+  type Verification,
+  type VerifyLevel,
+} from '../../lib/backupset/annotation-format.ts';
+import { BackupError } from '../../lib/errors.ts';
+
+const tags = fc.uniqueArray(fc.constantFrom('a', 'b', 'pre-migration', 'über', 'v1.2'), { maxLength: 4 });
+
+function verified(level: VerifyLevel, ok: boolean, at = '2026-11-22T14:30:00.000Z'): Verification {
+  return { at, level, ok, host: 'db1', ...(ok ? {} : { message: `${level} failed` }) };
+}
+
+describe('annotations', () => {
+  it('adds and removes tags, each once, in their order', () => {
+    fc.assert(
+      fc.property(tags, tags, tags, (first, addTags, removeTags) => {
+        const wished = withWish({ ...NO_ANNOTATIONS, tags: first }, { addTags, removeTags });
+        assert.deepEqual(new Set(wished.tags).size, wished.tags.length);
+        for (const tag of addTags) assert.ok(wished.tags.includes(tag));
+        for (const tag of removeTags) assert.equal(wished.tags.includes(tag), addTags.includes(tag));
+        assert.deepEqual(withWish(wished, { addTags, removeTags }).tags.toSorted(), wished.tags.toSorted());
+      }),
+    );
+  });
+
+  it('leaves alone what a wish does not speak of, and takes a note away with an empty one', () => {
+    const noted = withWish(NO_ANNOTATIONS, { note: 'before the move', pinned: true, addTags: ['a'] });
+    assert.deepEqual(withWish(noted, {}), noted);
+    const plain = withWish(noted, { note: '' });
+    assert.deepEqual(plain, { ...NO_ANNOTATIONS, tags: ['a'], pinned: true });
+  });
+
+  it('keeps what it does not know', () => {
+    const text = annotationsText({ ...NO_ANNOTATIONS, later: { a: 1 } } as Annotations);
+    const changed = withWish(parseAnnotations(text, 'it'), { pinned: true });
+    assert.deepEqual(JSON.parse(annotationsText(changed)).later, { a: 1 });
+  });
+
+  it('refuses what is no tag, too many of them, and control characters in a note', () => {
+    for (const wish of [{ addTags: ['two words'] }, { removeTags: [''] }, { note: 'a\u0000b' }]) {
+      assert.throws(
+        () => checkWish(wish),
+        (error) => error instanceof BackupError && error.code === 'invalid-config',
+      );
+    }
+    const many = Array.from({ length: 60 }, (_, n) => `t${n}`);
+    assert.throws(() => annotationsText(withWish(NO_ANNOTATIONS, { addTags: many })), /refused/);
+  });
+
+  it('begins with what the run was told, and with nothing when it was told nothing', () => {
+    const by = { id: 'run', at: '2026-11-22T14:30:00.000Z' };
+    assert.equal(firstAnnotations(undefined, by), undefined);
+    assert.equal(firstAnnotations({}, by), undefined);
+    const first = firstAnnotations({ tags: ['a'], pinned: true }, by);
+    assert.deepEqual(first, {
+      ...NO_ANNOTATIONS,
+      tags: ['a'],
+      pinned: true,
+      changes: ['run'],
+      updatedAt: by.at,
+    });
+    assert.deepEqual(parseAnnotations(annotationsText(first), 'it'), first);
+  });
+
+  it('is bad from the first failure on, until as deep a look finds it whole', () => {
+    const looks = fc.array(fc.tuple(fc.constantFrom(...VERIFY_LEVELS), fc.boolean()), { maxLength: 30 });
+    fc.assert(
+      fc.property(looks, (sequence) => {
+        let state: Annotations = NO_ANNOTATIONS;
+        let deepest: VerifyLevel | undefined;
+        for (const [level, ok] of sequence) {
+          state = withVerification(state, verified(level, ok));
+          if (!ok) deepest = deepest !== undefined && isAsDeep(deepest, level) ? deepest : level;
+          else if (deepest !== undefined && isAsDeep(level, deepest)) deepest = undefined;
+          assert.equal(state.knownBad?.level, deepest);
+          assert.ok(state.verifications.length <= MAX_VERIFICATIONS);
+        }
+        parseAnnotations(annotationsText(state), 'it');
+      }),
+    );
+  });
+
+  it('keeps since when a set is bad, and the latest verifications', () => {
+    let state: Annotations = withVerification(
+      NO_ANNOTATIONS,
+      verified('hash', false, '2026-01-01T00:00:00.000Z'),
+    );
+    for (let day = 10; day < 35; day += 1) {
+      state = withVerification(
+        state,
+        verified('manifest', day % 2 === 0, `2026-02-${String(day % 28).padStart(2, '0')}T00:00:00.000Z`),
+      );
+    }
+    assert.equal(state.knownBad?.since, '2026-01-01T00:00:00.000Z');
+    assert.equal(state.verifications.length, MAX_VERIFICATIONS);
+    assert.equal(lastProof(state, 'hash'), undefined);
+    assert.equal(lastProof(state)?.level, 'manifest');
+  });
+
+  it('cuts a long message short, so that it can always be stored', () => {
+    const state = withVerification(NO_ANNOTATIONS, {
+      ...verified('hash', false),
+      message: 'x'.repeat(100_000),
+    });
+    assert.ok(parseAnnotations(annotationsText(state), 'it').knownBad?.reason.endsWith('…'));
+  });
+
+  it('tells damage from a newer version', () => {
+    const code = (text: string) => {
+      try {
+        parseAnnotations(text, 'it');
+        return 'read';
+      } catch (error) {
+        return error instanceof BackupError ? error.code : error;
+      }
+    };
+    const text = annotationsText(NO_ANNOTATIONS);
+    for (let end = 0; end < text.length - 2; end += 1) assert.equal(code(text.slice(0, end)), 'corrupt');
+    for (const other of ['[]', 'null', '1', '{}', text.replace('false', '"no"')])
+      assert.equal(code(other), 'corrupt');
+    assert.equal(code(text.replace('"version": 1', '"version": 2')), 'invalid-config');
+  });
+});
