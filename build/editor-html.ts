@@ -80,7 +80,7 @@ function row(node: AnyNode, field: FormField): string {
   const icon = field.icon === undefined ? '' : `<i class="fa ${field.icon}"></i> `;
   return [
     `<div class="form-row dbackup-row" data-field="${field.name}">`,
-    `<label${field.control === 'list' ? '' : ` for="${id}"`}>${icon}<span data-i18n="${key}.label"></span></label>`,
+    `<label${isGroup(field) ? '' : ` for="${id}"`}>${icon}<span data-i18n="${key}.label"></span></label>`,
     `<div class="dbackup-control">${control(key, id, field)}${unit(field)}</div>`,
     ...(field.cautions ?? []).map((value) => cautionRow(key, value)),
     // What a name is needs no words.
@@ -103,6 +103,8 @@ function control(key: string, id: string, field: FormField): string {
       return `<select id="${id}">${field.options.map((option) => optionOf(key, option)).join('')}</select>`;
     case 'list':
       return `<ol data-list="${field.name}"></ol>`;
+    case 'choices':
+      return `<div class="dbackup-choices" data-choices="${field.name}" role="group">${field.options.map((option) => choiceOf(key, option)).join('')}</div>`;
     case 'password':
       return `<input type="password" id="${id}" autocomplete="new-password">`;
     case 'lines':
@@ -119,6 +121,16 @@ function control(key: string, id: string, field: FormField): string {
 
 function optionOf(key: string, option: string): string {
   return `<option value="${attribute(option)}" data-i18n="${optionKey(key, option)}"></option>`;
+}
+
+function choiceOf(key: string, option: string): string {
+  const text = `<span data-i18n="${optionKey(key, option)}"></span>`;
+  return `<label><input type="checkbox" value="${attribute(option)}"> ${text}</label>`;
+}
+
+/** A field of several inputs. */
+function isGroup({ control }: FormField): boolean {
+  return control === 'list' || control === 'choices';
 }
 
 function unit(field: FormField): string {

@@ -1,5 +1,6 @@
 import type { FieldCase, FormField } from '../forms/form-description.ts';
 import { unlessSet } from '../forms/rules.ts';
+import { readChoices } from './choices.ts';
 import { readList } from './list-field.ts';
 import type { EditorNodeDescription } from './node-description.ts';
 import type { EditorNode } from './red.ts';
@@ -48,6 +49,7 @@ export function currentValue(
 ): unknown {
   if (!isOpen(description, node)) return node[field.name];
   if (field.control === 'list') return readList(description, field.name) ?? node[field.name];
+  if (field.control === 'choices') return readChoices(description, field.name) ?? node[field.name];
   const input = inputOf(description, field.name);
   if (input === null) return node[field.name];
   if (field.control === 'config') return input.value === NO_CONFIG ? '' : input.value;

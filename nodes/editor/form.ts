@@ -1,4 +1,5 @@
 import type { FormField } from '../forms/form-description.ts';
+import { choicesElement, readChoices, tickChoices } from './choices.ts';
 import { offerAllTypes } from './config-select.ts';
 import { markChosenRows, wireAction } from './form-action.ts';
 import { caseOf, closed, currentValue, inputOf, opened } from './form-values.ts';
@@ -31,6 +32,7 @@ export function prepareForm(description: EditorNodeDescription, node: EditorNode
 export function saveForm(description: EditorNodeDescription, node: EditorNode): void {
   for (const { name, control } of description.form.fields) {
     if (control === 'list') node[name] = readList(description, name) ?? node[name];
+    if (control === 'choices') node[name] = readChoices(description, name) ?? node[name];
   }
   node.schemaVersion = description.schemaVersion;
   closed(description, node);
@@ -47,11 +49,16 @@ function prepareField(
   text: Translate,
   refresh: () => void,
 ): void {
+  const value = node[field.name];
+  const label = text(`${description.type}.${field.name}.label`);
+  if (field.control === 'choices') {
+    const group = choicesElement(description, field.name);
+    if (group !== null) tickChoices(group, listOf(value ?? field.initial), label, refresh);
+    return;
+  }
   if (field.control === 'list') {
     const list = listElement(description, field.name);
     if (list === null) return;
-    const value = node[field.name];
-    const label = text(`${description.type}.${field.name}.label`);
     const texts = { add: text('form.addRow'), placeholder: field.placeholder ?? '', label };
     makeList(list, listOf(value ?? field.initial), texts, refresh);
     return;
@@ -102,6 +109,7 @@ function showVariant(
     if (field.control === 'select' && active !== undefined) offerOnly(input, active.rule.options);
     if (row !== null) showCaution(description, node, field, row);
     if (field.control === 'list') markList(description, node, field, text);
+    if (field.control === 'choices') markChoices(description, node, field, text);
   }
   markChosenRows(description, form);
 }
@@ -139,6 +147,20 @@ function markList(
   for (const [index, entry] of [...entries].entries()) {
     const wrong = problem?.entry === undefined || problem.entry === index + 1;
     markEntry(entry, wrong ? reason : undefined);
+  }
+}
+
+/** The same for boxes to tick: what is wrong is wrong with all of them. */
+function markChoices(
+  description: EditorNodeDescription,
+  node: EditorNode,
+  field: FormField,
+  text: Translate,
+): void {
+  const group = choicesElement(description, field.name);
+  const problem = problemOf(description, node, field, currentValue(description, node, field));
+  if (group !== null) {
+    markEntry(group, problem === undefined ? undefined : explain(description, field, problem, text));
   }
 }
 

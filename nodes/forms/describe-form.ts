@@ -92,7 +92,7 @@ function toDiscriminator(name: string, property: JsonProperty, cases: readonly F
 
 function toField(name: string, property: JsonProperty, cases: readonly FieldCase[]): FormField {
   const rules = cases.map(({ rule }) => rule);
-  const options = [...new Set(rules.flatMap((rule) => rule.options ?? []))];
+  const options = [...new Set(rules.flatMap((rule) => rule.options ?? choicesOf(property, rule)))];
   return {
     ...shared(name, property),
     control: controlOf(property),
@@ -100,6 +100,11 @@ function toField(name: string, property: JsonProperty, cases: readonly FieldCase
     cases,
     initial: initialOf(rules),
   };
+}
+
+/** A list that is typed has no options to offer. */
+function choicesOf({ control }: JsonProperty, { items }: Rule): readonly string[] {
+  return control === 'choices' ? (items?.options ?? []) : [];
 }
 
 function shared(name: string, property: JsonProperty) {
@@ -119,7 +124,7 @@ function shared(name: string, property: JsonProperty) {
 
 function controlOf(property: JsonProperty): Control {
   if (property.configTypes !== undefined) return 'config';
-  if (property.control === 'lines') return 'lines';
+  if (property.control === 'lines' || property.control === 'choices') return property.control;
   if (property.secret === true) return 'password';
   if (property.enum !== undefined || property.const !== undefined) return 'select';
   if (property.type === 'boolean') return 'checkbox';

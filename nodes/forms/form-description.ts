@@ -8,6 +8,7 @@ export type Control =
   | 'checkbox'
   | 'select'
   | 'list'
+  | 'choices'
   | 'password'
   | 'config';
 
@@ -28,7 +29,7 @@ export interface FormField {
   readonly requiredUnless?: string;
   /** What a new node starts with. */
   readonly initial: FieldValue;
-  /** Every option of a select, of all variants. */
+  /** Every option of a select or of choices, of all variants. */
   readonly options: readonly string[];
   readonly cases: readonly FieldCase[];
 }

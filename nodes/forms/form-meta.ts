@@ -7,9 +7,19 @@ import type {} from 'zod';
 export interface FormMeta {
   /**
    * Needed only where the type does not tell: a string is a text, an enum a select, an array a list, a secret
-   * a password. `lines`: a text or secret of several lines.
+   * a password. `lines`: a text or secret of several lines. `choices`: a box to tick for each value that the entries
+   * of an array may have.
    */
-  readonly control?: 'text' | 'path' | 'number' | 'checkbox' | 'select' | 'list' | 'lines' | undefined;
+  readonly control?:
+    | 'text'
+    | 'path'
+    | 'number'
+    | 'checkbox'
+    | 'select'
+    | 'list'
+    | 'choices'
+    | 'lines'
+    | undefined;
   /** Font Awesome 4 name shown before the label: `fa-folder-open`. */
   readonly icon?: string | undefined;
   /** Shown after the input: `MB/s`. */

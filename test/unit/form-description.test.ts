@@ -32,6 +32,19 @@ describe('form of a schema', () => {
     return found;
   };
 
+  it('offers a box to tick for each value of an array, where that is wanted', () => {
+    const days = z
+      .array(z.enum(['mon', 'tue', 'wed']))
+      .min(1)
+      .default(['mon', 'wed']);
+    const both = describeForm(z.object({ typed: days, ticked: days.meta({ control: 'choices' }) }));
+    const [typed, ticked] = both.fields;
+    assert.deepEqual([typed?.control, typed?.options], ['list', []]);
+    assert.deepEqual([ticked?.control, ticked?.options], ['choices', ['mon', 'tue', 'wed']]);
+    assert.deepEqual(ticked?.initial, ['mon', 'wed']);
+    assert.equal(ticked?.cases[0]?.rule.minItems, 1);
+  });
+
   it('makes one choice of the field that tells variants apart', () => {
     assert.equal(form.discriminator, 'kind');
     const { control, options, initial, icon } = field('kind');

@@ -120,7 +120,9 @@ describe('the package', () => {
         const html = editorHtml([node]);
         const prefix = node.role === 'config' ? 'node-config-input' : 'node-input';
         for (const { name, control } of formOf(node.schema).fields) {
-          const place = control === 'list' ? `data-list="${name}"` : `id="${prefix}-${name}"`;
+          const places = { list: `data-list="${name}"`, choices: `data-choices="${name}"` };
+          const place =
+            control === 'list' || control === 'choices' ? places[control] : `id="${prefix}-${name}"`;
           assert.ok(html.includes(place), place);
         }
         assert.ok(html.includes(`data-template-name="${node.type}"`));
