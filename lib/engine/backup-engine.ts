@@ -7,15 +7,17 @@ import { abortError, BackupError, toBackupError } from '../errors.ts';
 import type { DestinationBinding } from '../plan/bindings.ts';
 import { NEEDS_ALL, type RunNeeds } from '../plan/needs.ts';
 import type { RunAnnotations } from '../plan/run-annotations.ts';
+import { NO_QUEUE_LIMITS, type QueueLimits } from '../queue/limits.ts';
+import { type QueuePlace, RunQueue } from '../queue/run-queue.ts';
 import { NO_JOURNAL, type RunJournal } from '../runs/journal.ts';
 import type { CommittedSet, EngineEvents, RunResult } from '../runs/outcome.ts';
-import type { RunState } from '../runs/states.ts';
+import { type ActiveState, mayFollow, type RunState } from '../runs/states.ts';
 import { refuseRun } from './conclusion.ts';
 import { EngineEmitter } from './engine-emitter.ts';
 import { PlanningRun, type SealedRun } from './planning-run.ts';
 import { RememberedDestinations } from './remembered.ts';
 import { DEFAULT_LIMITS, Retries, type RetryLimits } from './retries.ts';
-import { executeRun } from './run-execution.ts';
+import { executeRun, requireDestinations } from './run-execution.ts';
 import { type CopyRequest, SetCopies } from './set-copies.ts';
 
 /** How long a storage may hang before its sink is given up, in ms. */
@@ -30,6 +32,8 @@ export interface EngineOptions {
   /** Name of this host, for manifests. */
   readonly host?: string;
   readonly stallMs?: number;
+  /** How many runs may go on at a time; as many as there are without it. */
+  readonly limits?: QueueLimits;
   readonly rememberMs?: number;
   /** What is tried again, and how often. */
   readonly retries?: Partial<RetryLimits>;
@@ -52,6 +56,10 @@ export interface ActiveRun {
   readonly job: string;
   readonly state: RunState;
   readonly nodes: readonly string[];
+  /** The database servers that it reads from. */
+  readonly servers: readonly string[];
+  /** Where it stands in the queue, while it waits. */
+  readonly place?: QueuePlace;
 }
 
 interface RunEntry {
@@ -60,6 +68,8 @@ interface RunEntry {
   readonly journalled: Promise<void>;
   readonly ended: Promise<void>;
   readonly end: () => void;
+  /** Gives its place in the queue back. */
+  leaveQueue: () => void;
   state: RunState;
   /** Everything is decided: nothing is left to cancel. */
   concluded: boolean;
@@ -78,6 +88,7 @@ export class BackupEngine {
   readonly #runs = new Map<string, RunEntry>();
   readonly #remembered: RememberedDestinations;
   readonly #copies: SetCopies;
+  readonly #queue: RunQueue;
   #closing: string | undefined;
 
   constructor(options: EngineOptions = {}) {
@@ -88,10 +99,13 @@ export class BackupEngine {
     this.#retries = new Retries({ ...DEFAULT_LIMITS, ...options.retries }, clock, random);
     this.#remembered = new RememberedDestinations(options.rememberMs ?? DEFAULT_REMEMBER_MS);
     this.#copies = new SetCopies(this.#stallMs);
+    this.#queue = new RunQueue(options.limits ?? NO_QUEUE_LIMITS, (runId, place) => {
+      this.#tellPlace(runId, place);
+    });
   }
 
   /**
-   * Opens a run in the state `planning`. It begins when it is sealed.
+   * Opens a run in the state `planning`. When it is sealed it is `queued`, and begins when its turn has come.
    * @throws BackupError `aborted` during a shutdown
    */
   openRun({ job, needs = NEEDS_ALL, ...annotated }: OpenRunOptions): PlanningRun {
@@ -111,6 +125,7 @@ export class BackupEngine {
       journalled,
       ended: promise,
       end: resolve,
+      leaveQueue: () => undefined,
       state: 'planning',
       concluded: false,
     };
@@ -135,16 +150,21 @@ export class BackupEngine {
   }
 
   activeRuns(): ActiveRun[] {
-    return [...this.#runs].map(([runId, { planning, state }]) => ({
-      runId,
-      job: planning.job,
-      state,
-      nodes: planning.nodes,
-    }));
+    return [...this.#runs].map(([runId, { planning, state }]) => {
+      const place = state === 'queued' ? this.#queue.placeOf(runId) : undefined;
+      return {
+        runId,
+        job: planning.job,
+        state,
+        nodes: planning.nodes,
+        servers: planning.servers,
+        ...(place === undefined ? {} : { place }),
+      };
+    });
   }
 
   /**
-   * Ends a run, planning or running; false when there is no such run any more, or its outcome is decided.
+   * Ends a run, planned, queued or running; false when there is no such run any more, or its outcome is decided.
    * What it has committed stays: see `RunResult`.
    */
   cancel(runId: string, reason: string): boolean {
@@ -176,6 +196,18 @@ export class BackupEngine {
     await this.#copies.idle();
   }
 
+  /**
+   * Refuses new runs, cancels those that have not begun, and waits for the others and for copies, but no longer than
+   * until the signal aborts.
+   */
+  async drain(reason: string, until: AbortSignal): Promise<void> {
+    this.#closing = reason;
+    for (const [runId, { state }] of this.#runs) {
+      if (state === 'planning' || state === 'queued') this.cancel(runId, reason);
+    }
+    await orAbort(this.idle(), until).catch(() => undefined);
+  }
+
   /** Cancels every run and copy and refuses new ones; resolves when their clean-up is done. */
   async shutdown(reason: string): Promise<void> {
     this.#closing = reason;
@@ -200,26 +232,63 @@ export class BackupEngine {
     this.#enter(entry, result.state);
     this.events.emit('finished', result);
     entry.end();
+    // The next one begins after everybody knows that this one has ended.
+    entry.leaveQueue();
   }
 
   async #run(sealed: SealedRun, entry: RunEntry): Promise<RunResult> {
     const { signal } = entry.controller;
     try {
-      await orAbort(entry.journalled, signal);
-      await orAbort(this.#journal.state(sealed.id, 'running'), signal);
+      await this.#waitForTurn(sealed, entry);
     } catch (thrown) {
       if (signal.aborted) return refuseRun(sealed, abortError(signal), 'cancelled');
       const context = 'The run was not started, since it could not be journalled';
       return refuseRun(sealed, toBackupError(thrown, context), 'failed');
     }
-    this.#enter(entry, 'running');
     return executeRun(sealed, {
       events: this.events,
       host: this.#host,
       stallMs: this.#stallMs,
       retries: this.#retries,
       signal,
+      verifying: () => this.#beginVerifying(entry),
     });
+  }
+
+  /** @throws BackupError when it is cancelled before, cannot be journalled, or its plan cannot succeed */
+  async #waitForTurn(sealed: SealedRun, entry: RunEntry): Promise<void> {
+    const { signal } = entry.controller;
+    await orAbort(entry.journalled, signal);
+    await this.#follow(entry, 'queued');
+    requireDestinations(sealed);
+    const { servers } = entry.planning;
+    entry.leaveQueue = await this.#queue.enter({ id: sealed.id, servers }, signal);
+    await this.#follow(entry, 'running');
+  }
+
+  /** A history that cannot be written at this late hour costs no set. */
+  async #beginVerifying(entry: RunEntry): Promise<void> {
+    try {
+      await this.#follow(entry, 'verifying');
+    } catch (thrown) {
+      if (entry.controller.signal.aborted) return;
+      const runId = entry.planning.id;
+      const message = `The history could not record that run ${runId} verifies its sets: ${toBackupError(thrown).message}`;
+      this.events.emit('notice', { runId, level: 'warn', message });
+    }
+  }
+
+  /**
+   * Journals the state that a run is about to enter, and enters it then.
+   * @throws BackupError when it is cancelled before, or that cannot be journalled
+   */
+  async #follow(entry: RunEntry, state: ActiveState): Promise<void> {
+    const { id } = entry.planning;
+    if (!mayFollow(entry.state, state)) {
+      throw new BackupError('internal', `Run ${id} cannot be ${state} after it was ${entry.state}`);
+    }
+    await orAbort(this.#journal.state(id, state), entry.controller.signal);
+    this.#enter(entry, state);
   }
 
   async #recordEnd(result: RunResult): Promise<void> {
@@ -237,5 +306,12 @@ export class BackupEngine {
     entry.state = state;
     const { id, job, nodes } = entry.planning;
     this.events.emit('state', { runId: id, job, state, nodes });
+  }
+
+  #tellPlace(runId: string, place: QueuePlace): void {
+    const entry = this.#runs.get(runId);
+    if (entry === undefined) return;
+    const { job, nodes } = entry.planning;
+    this.events.emit('queued', { runId, job, nodes, ...place });
   }
 }

@@ -74,6 +74,12 @@ export class PlanningRun {
     ];
   }
 
+  /** The database servers that its sources read from. */
+  get servers(): string[] {
+    const servers = [...this.#sources.values()].flatMap(({ driver }) => driver.lane?.key ?? []);
+    return [...new Set(servers)];
+  }
+
   /** What the source that opens the run writes into `msg.backup`. */
   initialRecipe(source: SourceStep): Recipe {
     return {

@@ -9,7 +9,7 @@ import type { SealedRun } from './planning-run.ts';
 import type { Retries } from './retries.ts';
 import { type ArtifactSubject, failedArtifact, type StoredDump, storedArtifact } from './run-manifest.ts';
 
-export interface ExecutionContext {
+export interface AccountContext {
   readonly events: EventEmitter<EngineEvents>;
   readonly host: string;
   readonly stallMs: number;
@@ -21,12 +21,12 @@ export interface ExecutionContext {
 export class RunAccount {
   readonly destinations: readonly DestinationRun[];
   readonly #runId: string;
-  readonly #context: ExecutionContext;
+  readonly #context: AccountContext;
   readonly #artifacts = new Map<number, ArtifactOutcome>();
   /** By the place of the database, which may be dumped more than once. */
   readonly #rawBytes = new Map<number, number>();
 
-  constructor(run: SealedRun, context: ExecutionContext) {
+  constructor(run: SealedRun, context: AccountContext) {
     this.#runId = run.id;
     this.#context = context;
     this.destinations = run.joined.map((joined) => new DestinationRun(joined, run, context));

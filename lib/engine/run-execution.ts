@@ -6,9 +6,14 @@ import { retryDestinations } from './destination-retries.ts';
 import { DumpPhase } from './dump-phase.ts';
 import type { SealedRun } from './planning-run.ts';
 import { ProgressMeter } from './progress.ts';
-import { type ExecutionContext, RunAccount } from './run-account.ts';
+import { type AccountContext, RunAccount } from './run-account.ts';
 import { runManifest } from './run-manifest.ts';
 import { verifyCopies } from './verification.ts';
+
+export interface ExecutionContext extends AccountContext {
+  /** Called before committed sets are read back. Never rejects. */
+  verifying(): Promise<void>;
+}
 
 /**
  * Runs a sealed plan from the first database to the last manifest. Every destination is settled when
@@ -44,7 +49,6 @@ class RunExecution {
     let failure: BackupError | undefined;
     try {
       throwIfAborted(signal);
-      requireDestinations(this.#run);
       await this.#store();
       await this.#verify();
     } catch (error) {
@@ -99,6 +103,8 @@ class RunExecution {
     const { needs } = this.#run;
     const { retries, signal } = this.#context;
     if (needs.destinations !== 'copies') return;
+    await this.#context.verifying();
+    throwIfAborted(signal);
     await verifyCopies(needs.copies, { account: this.#account, meter: this.#meter, retries, signal });
   }
 
@@ -118,7 +124,7 @@ class RunExecution {
 }
 
 /** @throws BackupError `invalid-config` when what the run needs cannot come about */
-function requireDestinations({ id, job, joined, needs }: SealedRun): void {
+export function requireDestinations({ id, job, joined, needs }: SealedRun): void {
   if (joined.length === 0) {
     throw new BackupError(
       'invalid-config',

@@ -38,6 +38,20 @@ export interface RunProgress {
   readonly storedBytes: Readonly<Record<string, number>>;
 }
 
+/** A run that waits for its turn. */
+export interface QueuedRun {
+  readonly runId: string;
+  readonly job: string;
+  /** Ids of every node of the run. */
+  readonly nodes: readonly string[];
+  /** Where it stands, from 1. */
+  readonly position: number;
+  /** How many wait. */
+  readonly count: number;
+  /** The database server that it waits for: `postgres://db:5432`; undefined when too many runs go on at all. */
+  readonly server: string | undefined;
+}
+
 /** Something has failed, and is tried again in a moment. */
 export interface RetryProgress {
   /** Ids of the nodes that it concerns: a source, or destinations. */
@@ -108,6 +122,8 @@ export interface RunNotice {
 /** Events of the engine, for node status, the terminal and the store. */
 export interface EngineEvents {
   state: [{ runId: string; job: string; state: RunState; nodes: readonly string[] }];
+  /** A run has to wait, or stands elsewhere in the queue than before. */
+  queued: [QueuedRun];
   progress: [RunProgress];
   notice: [RunNotice];
   /** One database failed while the run goes on (R4). */

@@ -31,6 +31,8 @@ describe('engine: events, journal and shutdown', () => {
     assert.deepEqual(told, [
       'journal opened shop',
       'state planning ',
+      'journal queued',
+      'state queued source-0,a',
       'journal running',
       'state running source-0,a',
       'failed two',
