@@ -21,6 +21,13 @@ export interface AnnotationWish {
   readonly pinned?: boolean;
 }
 
+/** Where annotations come from that nobody has changed yet. */
+export interface AnnotationOrigin {
+  readonly id: string;
+  /** ISO 8601. */
+  readonly at: string;
+}
+
 /**
  * Checks a wish before anything is asked of a storage.
  * @throws BackupError `invalid-config`
@@ -52,15 +59,26 @@ export function withWish(current: Annotations, wish: AnnotationWish): Annotation
   };
 }
 
-/** Those that a set begins with, as its run was told; undefined when it was told nothing. */
-export function firstAnnotations(
-  wanted: RunAnnotations | undefined,
-  { id, at }: { readonly id: string; readonly at: string },
-): Annotations | undefined {
-  if (wanted === undefined || Object.keys(wanted).length === 0) return undefined;
-  const { tags = [], note: text, pinned = false } = wanted;
+/** Those that a set begins with, as its run was told. */
+export function firstAnnotations(wanted: RunAnnotations | undefined, by: AnnotationOrigin): Annotations {
+  const { tags = [], pinned = false, note: text } = wanted ?? {};
+  return carriedAnnotations({ ...NO_ANNOTATIONS, tags, pinned, note: text }, by);
+}
+
+/** Those that a copy of a set begins with: what people say of it, not what was found in its files. */
+export function carriedAnnotations(
+  { tags, note: text, pinned }: Annotations,
+  by: AnnotationOrigin,
+): Annotations {
   const wish = { addTags: tags, pinned, ...(text === undefined ? {} : { note: text }) };
-  return { ...withWish(NO_ANNOTATIONS, wish), changes: [id], updatedAt: at };
+  const carried = withWish(NO_ANNOTATIONS, wish);
+  return saysNothing(carried) ? NO_ANNOTATIONS : { ...carried, changes: [by.id], updatedAt: by.at };
+}
+
+/** True when a set is as well off without them. */
+export function saysNothing({ tags, note: text, pinned, verifications, knownBad }: Annotations): boolean {
+  const isPlain = tags.length === 0 && text === undefined && !pinned;
+  return isPlain && verifications.length === 0 && knownBad === undefined;
 }
 
 /**

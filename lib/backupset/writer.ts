@@ -1,7 +1,9 @@
 import type { ByteStream } from '../bytes/stream.ts';
 import { BackupError } from '../errors.ts';
+import { firstAnnotations, saysNothing } from './annotation-changes.ts';
+import { type Annotations, annotationsText } from './annotation-format.ts';
 import { isStored, type Manifest, manifestText } from './manifest.ts';
-import { MANIFEST_FILE } from './names.ts';
+import { ANNOTATIONS_FILE, MANIFEST_FILE } from './names.ts';
 import { restoreGuide } from './restore-guide.ts';
 import { sumsFiles } from './sums.ts';
 
@@ -14,16 +16,25 @@ export interface SetFiles {
 }
 
 /**
- * Completes a set whose artifacts are committed: checksum files, then the guide, then the manifest,
- * each committed before the next. Only the last one makes the set exist (invariant 2).
+ * Completes a set whose artifacts are committed: checksum files, then the guide, then annotations if there are any,
+ * then the manifest, each committed before the next. Only the last one makes the set exist (invariant 2).
+ * @param annotations those that the set begins with; what its run was told, if absent
  * @throws BackupError `internal` before anything is written, when the manifest could not be read back;
  *   `incomplete` when a file is not there any more
  */
-export async function completeSet(folder: SetFiles, manifest: Manifest): Promise<void> {
+export async function completeSet(
+  folder: SetFiles,
+  manifest: Manifest,
+  annotations = firstAnnotations(manifest.recipe.annotations, {
+    id: manifest.runId,
+    at: manifest.finishedAt,
+  }),
+): Promise<void> {
   const manifestBytes = Buffer.from(manifestText(manifest));
   for (const { name, text } of [...sumsFiles(manifest), restoreGuide(manifest)]) {
     await storeText(folder, name, Buffer.from(text));
   }
+  if (!saysNothing(annotations)) await storeAnnotations(folder, annotations);
   await requireArtifacts(folder, manifest);
   await storeText(folder, MANIFEST_FILE, manifestBytes);
 }
@@ -40,6 +51,10 @@ async function requireArtifacts(folder: SetFiles, manifest: Manifest): Promise<v
       `${file} was stored, but is not there any more: was the disk unmounted, or the folder changed by others?`,
     );
   }
+}
+
+async function storeAnnotations(folder: SetFiles, annotations: Annotations): Promise<void> {
+  await storeText(folder, ANNOTATIONS_FILE, Buffer.from(annotationsText(annotations)));
 }
 
 async function storeText(folder: SetFiles, name: string, bytes: Buffer): Promise<void> {

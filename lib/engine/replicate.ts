@@ -1,3 +1,4 @@
+import type { Annotations } from '../backupset/annotation-format.ts';
 import { isStored, type StoredArtifact } from '../backupset/manifest.ts';
 import type { BackupSet } from '../backupset/reader.ts';
 import { readStored } from '../backupset/stored-stream.ts';
@@ -8,6 +9,8 @@ export interface ReplicateRequest {
   /** A committed set; its stored bytes are taken as they are. */
   readonly from: BackupSet;
   readonly to: SetFolder;
+  /** What the copy begins with; what the run was told, if absent. */
+  readonly annotations?: Annotations;
   /** Those of its artifacts that lie there already, committed and proven in this run. */
   readonly present?: readonly StoredArtifact[];
   onBytes?(total: number): void;
@@ -33,5 +36,5 @@ export async function replicateSet(request: ReplicateRequest): Promise<void> {
     }
     before += artifact.stored.bytes;
   }
-  await completeSet(to, from.manifest);
+  await completeSet(to, from.manifest, request.annotations);
 }

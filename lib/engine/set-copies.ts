@@ -1,4 +1,6 @@
 import { orAbort } from '../abort.ts';
+import { carriedAnnotations } from '../backupset/annotation-changes.ts';
+import { readAnnotations } from '../backupset/annotations.ts';
 import { joinPath } from '../backupset/names.ts';
 import { type BackupSet, openBackupSet } from '../backupset/reader.ts';
 import { abortError, BackupError, throwIfAborted } from '../errors.ts';
@@ -74,12 +76,18 @@ export class SetCopies {
     throwIfAborted(to.signal);
     await to.takeOver();
     try {
-      await replicateSet({ from, to });
+      await replicateSet({ from, to, annotations: await carried(from, to.signal) });
     } catch (error) {
       await to.discard();
       throw error;
     }
   }
+}
+
+/** Those of the set now, not those that it began with. */
+async function carried({ driver, path, manifest }: BackupSet, signal: AbortSignal) {
+  const { value } = await readAnnotations(driver, path, { signal });
+  return carriedAnnotations(value, { id: manifest.runId, at: manifest.finishedAt });
 }
 
 function committed(set: BackupSet, to: DestinationBinding, path: string): CommittedSet {

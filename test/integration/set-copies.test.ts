@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withVerification, withWish } from '../../lib/backupset/annotation-changes.ts';
+import { type Annotations, NO_ANNOTATIONS } from '../../lib/backupset/annotation-format.ts';
+import { readAnnotations, updateAnnotations } from '../../lib/backupset/annotations.ts';
 import { openBackupSet } from '../../lib/backupset/reader.ts';
 import { EMPTY_KEY_RING } from '../../lib/keys/keys.ts';
 import type { DestinationBinding } from '../../lib/plan/bindings.ts';
@@ -44,6 +47,22 @@ describe('engine: copies of committed sets', () => {
       assert.ok(left !== undefined && right !== undefined && left.equals(right), name);
     }
   }
+
+  it('copies what people say of a set now, and nothing that was found in its files', async () => {
+    const [{ a, engine, from, path }, b, c] = [await stored(), await folder(), await folder()];
+    const { signal } = new AbortController();
+    const first = await engine.copySet({ from, to: bound(b.driver), path, signal });
+    assert.equal((await readAnnotations(b.driver, path, { signal })).value, NO_ANNOTATIONS);
+    assert.ok(!(await filesBelow(join(b.root, path))).includes('annotations.json'));
+    const found = { at: first.manifest.finishedAt, level: 'hash', ok: true, host: 'db1' } as const;
+    const change = (current: Annotations) =>
+      withVerification(withWish(current, { addTags: ['v1'], pinned: true }), found);
+    await updateAnnotations(a.driver, `sets/${path}`, change, { signal });
+    await engine.copySet({ from, to: bound(c.driver), path, signal });
+    const { value, error } = await readAnnotations(c.driver, path, { signal });
+    assert.equal(error, undefined);
+    assert.deepEqual([value.tags, value.pinned, value.verifications], [['v1'], true, []]);
+  });
 
   it('replaces what an interrupted copy has left, and what it left is no set', async () => {
     const [{ a, engine, from, path }, b] = [await stored(), await folder()];

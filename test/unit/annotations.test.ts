@@ -65,8 +65,8 @@ describe('annotations', () => {
 
   it('begins with what the run was told, and with nothing when it was told nothing', () => {
     const by = { id: 'run', at: '2026-11-22T14:30:00.000Z' };
-    assert.equal(firstAnnotations(undefined, by), undefined);
-    assert.equal(firstAnnotations({}, by), undefined);
+    assert.equal(firstAnnotations(undefined, by), NO_ANNOTATIONS);
+    assert.equal(firstAnnotations({}, by), NO_ANNOTATIONS);
     const first = firstAnnotations({ tags: ['a'], pinned: true }, by);
     assert.deepEqual(first, {
       ...NO_ANNOTATIONS,

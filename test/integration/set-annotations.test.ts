@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readAnnotations } from '../../lib/backupset/annotations.ts';
+import { listBackupSets } from '../../lib/backupset/catalog.ts';
+import type { DestinationDriver } from '../../lib/destinations/driver.ts';
+import { BackupEngine } from '../../lib/engine/backup-engine.ts';
+import type { RunAnnotations } from '../../lib/plan/run-annotations.ts';
+import { ONE_COPY, planRun, TestClock, useLocalFolders } from '../support/engine-run.ts';
+import { FaultyDestination } from '../support/faulty-destination.ts';
+import { ScriptedSource } from '../support/scripted-source.ts';
+
+const { signal } = new AbortController();
+
+describe('engine: what a run is told about its sets', () => {
+  const folder = useLocalFolders();
+
+  async function run(annotations: RunAnnotations, ...drivers: DestinationDriver[]) {
+    const engine = new BackupEngine({ host: 'test-host', clock: new TestClock(), ...ONE_COPY });
+    const finished = new Promise<void>((resolve) => engine.events.once('finished', () => resolve()));
+    const source = new ScriptedSource({ name: 'orders', bytes: 100_000 });
+    const branches = drivers.map((to, index) => ({ to, name: `d${index}` }));
+    const { run, joins } = planRun(engine, [source], branches, { annotations });
+    run.seal();
+    const outcomes = await Promise.allSettled(joins);
+    await finished;
+    await engine.idle();
+    return outcomes;
+  }
+
+  async function only(driver: DestinationDriver) {
+    const { sets } = await listBackupSets(driver, { prefix: 'sets', signal });
+    const [set] = sets;
+    assert.ok(set !== undefined && sets.length === 1);
+    return set;
+  }
+
+  it('stands beside every set, and in no checksum file', async () => {
+    const [a, b] = [await folder(), await folder()];
+    const wanted = { tags: ['pre-migration', 'v1'], note: 'before the move', pinned: true };
+    await run(wanted, a.driver, b.driver);
+    for (const { driver, root } of [a, b]) {
+      const set = await only(driver);
+      const { value, error } = await readAnnotations(driver, set.path, { signal });
+      assert.equal(error, undefined);
+      assert.deepEqual({ tags: value.tags, note: value.note, pinned: value.pinned }, wanted);
+      assert.doesNotMatch(await readFile(join(root, set.path, 'SHA256SUMS'), 'utf8'), /annotations/);
+    }
+  });
+
+  it('is there before the set is: one whose annotations are refused is none', async () => {
+    const [a, b] = [await folder(), await folder()];
+    const faulty = new FaultyDestination(a.driver, {
+      file: 'annotations.json',
+      kind: 'commit-error',
+      times: 9,
+    });
+    const [first, second] = await run({ pinned: true }, faulty, b.driver);
+    assert.equal(first?.status, 'rejected');
+    assert.equal(second?.status, 'fulfilled');
+    assert.deepEqual((await listBackupSets(a.driver, { prefix: 'sets', signal })).sets, []);
+  });
+
+  it('is told to a destination that gets its set from another one', async () => {
+    const [a, b] = [await folder(), await folder()];
+    const faulty = new FaultyDestination(a.driver, { file: 'orders', kind: 'error', times: 1 });
+    const outcomes = await run({ pinned: true }, faulty, b.driver);
+    assert.ok(outcomes.every(({ status }) => status === 'fulfilled'));
+    const set = await only(a.driver);
+    assert.equal((await readAnnotations(a.driver, set.path, { signal })).value.pinned, true);
+  });
+});
