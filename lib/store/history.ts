@@ -4,6 +4,8 @@ import type { RunState } from '../runs/states.ts';
 import type { ArtifactTable, DestinationTable, RunTable, SetTable, StoreSchema } from './schema.ts';
 
 export interface RunQuery {
+  /** Only the run with this id. */
+  readonly id?: string;
   /** Only this job. */
   readonly job?: string;
   /** Only runs in this state. */
@@ -56,6 +58,7 @@ export interface RecordedSet {
 /** The newest runs first, with what became of each database and destination. */
 export async function queryRuns(db: Kysely<StoreSchema>, query: RunQuery): Promise<RunRecord[]> {
   let select = db.selectFrom('runs').selectAll();
+  if (query.id !== undefined) select = select.where('id', '=', query.id);
   if (query.job !== undefined) select = select.where('job', '=', query.job);
   if (query.state !== undefined) select = select.where('state', '=', query.state);
   const runs = await select
