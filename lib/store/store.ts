@@ -1,44 +1,44 @@
-import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdirSync } from 'node:fs';
-import { hostname } from 'node:os';
-import { join } from 'node:path';
-import Database from 'better-sqlite3';
-import { Kysely } from 'kysely';
-import type { Migration } from 'kysely/migration';
 import type { RunFate } from '../backupset/orphans.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import type { LogLine } from '../logs/log-line.ts';
 import type { JobMemory } from '../runs/job-memory.ts';
 import type { SkippedRun } from '../runs/jobs.ts';
-import type { RunJournal } from '../runs/journal.ts';
 import type { ScheduleMemory } from '../schedule/scheduler.ts';
-import { StoreDialect } from './dialect.ts';
+import type { StoreBackend } from './backend.ts';
 import { queryFates } from './fates.ts';
+import { StoreGuard } from './guard.ts';
 import { queryRuns, type RunQuery, type RunRecord } from './history.ts';
-import { endInstance, failInterruptedRuns } from './interrupted.ts';
+import { Housekeeping } from './housekeeping.ts';
+import { endInstance, type InterruptedRun } from './interrupted.ts';
 import { createJobMemory } from './jobs.ts';
-import { createRunJournal } from './journal.ts';
+import { RunRecords, type StoreJournal } from './journal.ts';
 import { type LastRun, queryLastRuns } from './last-runs.ts';
-import { migrate } from './migrate.ts';
-import { MIGRATIONS } from './migrations.ts';
-import { announcePresence, type Presence } from './presence.ts';
+import { type LogQuery, queryLog, type RunLogPage, writeLines } from './logs.ts';
+import { MIGRATIONS, type Migrations } from './migrations.ts';
+import { describePlace, type StorePlace } from './place.ts';
+import { openPostgres } from './postgres.ts';
+import { type PriorRun, queryPriorRun } from './prior-runs.ts';
 import { createScheduleMemory } from './schedules.ts';
-import type { StoreSchema } from './schema.ts';
 import { recordSkippedRun } from './skipped-runs.ts';
+import { openSqlite, sqliteFile } from './sqlite.ts';
 import { storeError } from './store-error.ts';
 
-/** The store's file inside the data directory. */
-export const STORE_FILE = 'dbackup.db';
-
-/** How long one process waits for another's write, in ms. Writes here take a few milliseconds. */
-const BUSY_MS = 10_000;
+export { STORE_FILE } from './sqlite.ts';
 
 /** History of this installation. It is a record, not the backups: losing it loses none of them. */
 export interface Store {
-  readonly journal: RunJournal;
+  readonly journal: StoreJournal;
   /** Runs that were found unfinished by a dead process when the store was opened, now marked failed. */
   readonly interrupted: readonly string[];
   runs(query?: RunQuery): Promise<RunRecord[]>;
   /** How each job's last run ended, and when it last succeeded. */
   lastRuns(): Promise<LastRun[]>;
+  /** How the job's runs before that one ended. */
+  priorRun(job: string, runId: string, finishedAt: Date): Promise<PriorRun>;
+  /** Keeps lines of logs of runs that the history knows. @throws BackupError when they cannot be kept */
+  writeLog(lines: readonly LogLine[]): Promise<void>;
+  /** Lines of a run's log; undefined when the history does not know the run. */
+  log(run: string, query?: LogQuery): Promise<RunLogPage | undefined>;
   /** Writes something that changes nothing. @throws BackupError when nothing can be recorded at the moment */
   probe(): Promise<void>;
   /** What is remembered of the schedule with this node id. */
@@ -53,108 +53,103 @@ export interface Store {
   close(): Promise<void>;
 }
 
+export interface StoreOptions {
+  readonly clock?: Clock;
+  readonly migrations?: Migrations;
+  /** Is told of runs whose process died while this one had the store open. They are marked failed. */
+  interrupted?(runs: readonly InterruptedRun[]): void;
+  /** Is told what happens beside: that the store cannot be reached, that something was mended. */
+  tell?(level: 'info' | 'warn', message: string): void;
+}
+
 /**
- * Opens the store in a data directory, making both when they are not there. Several processes may have it
- * open at once.
- * @throws BackupError `permission` when it cannot be written, `corrupt` when it is damaged,
- *   `invalid-config` when a newer DBackup has written it
+ * Opens a store, making it when it is not there. Several processes may have it open at once.
+ * @param place a data directory stands for SQLite in it
+ * @throws BackupError `permission` when it cannot be written, `corrupt` when it is damaged, `no-space`,
+ *   `unavailable` when its server cannot be reached, `invalid-config` when a newer DBackup has written it
  */
-export async function openStore(
-  dataDir: string,
-  migrations: Readonly<Record<string, Migration>> = MIGRATIONS,
-): Promise<Store> {
-  const file = join(dataDir, STORE_FILE);
+export async function openStore(place: StorePlace | string, options: StoreOptions = {}): Promise<Store> {
+  const where: StorePlace = typeof place === 'string' ? { kind: 'sqlite', dataDir: place } : place;
+  let backend: StoreBackend | undefined;
   try {
-    return await openAt(dataDir, file, migrations);
+    backend = await openBackend(where, options);
+    return await begin(backend, options);
   } catch (thrown) {
-    throw storeError(thrown, file);
+    await backend?.close();
+    throw storeError(thrown, where.kind === 'sqlite' ? sqliteFile(where.dataDir) : describePlace(where));
   }
 }
 
-async function openAt(
-  dataDir: string,
-  file: string,
-  migrations: Readonly<Record<string, Migration>>,
+function openBackend(
+  place: StorePlace,
+  { migrations = MIGRATIONS, clock = systemClock }: StoreOptions,
+): Promise<StoreBackend> {
+  if (place.kind === 'sqlite') return openSqlite(place.dataDir, migrations, clock);
+  return openPostgres(place, migrations);
+}
+
+async function begin(
+  backend: StoreBackend,
+  { clock = systemClock, interrupted = ignore, tell = ignore }: StoreOptions,
 ): Promise<Store> {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const sqlite = openDatabase(file);
-  const db = new Kysely<StoreSchema>({ dialect: new StoreDialect(sqlite) });
-  let presence: Presence | undefined;
+  const guard = new StoreGuard(backend.name, clock);
+  const housekeeping = new Housekeeping({
+    backend,
+    clock,
+    takeBack: () => journal.takeBack(),
+    interrupted,
+    tell,
+  });
+  const journal = new RunRecords(backend.db, guard, () => housekeeping.instance);
   try {
-    await migrate(sqlite, db, migrations);
-    const instance = randomUUID();
-    presence = announcePresence(dataDir, instance);
-    await registerInstance(db, instance);
-    const interrupted = await failInterruptedRuns(db, dataDir, instance);
-    return createStore(db, sqlite, instance, presence, interrupted);
+    const found = await housekeeping.begin();
+    return createStore({ backend, guard, housekeeping, journal }, found);
   } catch (thrown) {
-    presence?.leave();
-    sqlite.close();
+    backend.liveness.leave(housekeeping.instance);
     throw thrown;
   }
 }
 
-function openDatabase(file: string): Database.Database {
-  const sqlite = new Database(file, { timeout: BUSY_MS });
-  try {
-    chmodSync(file, 0o600);
-    sqlite.pragma('journal_mode = WAL');
-    sqlite.pragma('synchronous = FULL');
-    sqlite.pragma('foreign_keys = ON');
-    return sqlite;
-  } catch (thrown) {
-    sqlite.close();
-    throw thrown;
-  }
+interface StoreParts {
+  readonly backend: StoreBackend;
+  readonly guard: StoreGuard;
+  readonly housekeeping: Housekeeping;
+  readonly journal: StoreJournal;
 }
 
-async function registerInstance(db: Kysely<StoreSchema>, id: string): Promise<void> {
-  await db
-    .insertInto('instances')
-    .values({ id, host: hostname(), pid: process.pid, started_at: new Date().toISOString() })
-    .execute();
-}
-
-async function probeStore(db: Kysely<StoreSchema>, file: string, instance: string): Promise<void> {
-  try {
-    await db.updateTable('instances').set({ pid: process.pid }).where('id', '=', instance).execute();
-  } catch (thrown) {
-    throw storeError(thrown, file);
-  }
-}
-
-function createStore(
-  db: Kysely<StoreSchema>,
-  sqlite: Database.Database,
-  instance: string,
-  presence: Presence,
-  interrupted: readonly string[],
-): Store {
-  const journal = createRunJournal(db, sqlite.name, instance);
+function createStore(parts: StoreParts, interrupted: readonly InterruptedRun[]): Store {
+  const { guard, housekeeping, journal } = parts;
+  const { db, name, probe } = parts.backend;
   let closing: Promise<void> | undefined;
-  const close = async () => {
-    try {
-      await endInstance(db, instance, 'DBackup was stopped before the run ended');
-    } catch (thrown) {
-      throw storeError(thrown, sqlite.name);
-    } finally {
-      presence.leave();
-      sqlite.close();
-    }
-  };
   return {
     journal,
-    interrupted,
-    runs: (query = {}) => queryRuns(db, query),
-    lastRuns: () => queryLastRuns(db),
-    probe: () => probeStore(db, sqlite.name, instance),
-    schedule: (node) => createScheduleMemory(db, sqlite.name, node),
-    fates: (runIds) => queryFates(db, runIds),
-    jobs: createJobMemory(db, sqlite.name),
-    skipped: (run) => recordSkippedRun(db, sqlite.name, instance, run),
+    interrupted: interrupted.map(({ id }) => id),
+    runs: (query = {}) => guard.once(() => queryRuns(db, query)),
+    lastRuns: () => guard.once(() => queryLastRuns(db)),
+    probe: () => guard.once(() => probe(housekeeping.instance)),
+    schedule: (node) => createScheduleMemory(db, name, node),
+    fates: (runIds) => guard.once(() => queryFates(db, runIds)),
+    jobs: createJobMemory(db, name),
+    skipped: (run) => recordSkippedRun(db, name, housekeeping.instance, run),
+    writeLog: (lines) => writeLines(db, name, lines),
+    log: (run, query = {}) => guard.once(() => queryLog(db, run, query)),
     close() {
-      closing ??= close();
+      closing ??= close(parts);
       return closing;
     },
   };
 }
+
+async function close({ backend, guard, housekeeping }: StoreParts): Promise<void> {
+  guard.close();
+  await housekeeping.end();
+  try {
+    const cause = 'DBackup was stopped before the run ended';
+    await guard.once(() => endInstance(backend.db, housekeeping.instance, cause, guard.now()));
+  } finally {
+    backend.liveness.leave(housekeeping.instance);
+    await backend.close();
+  }
+}
+
+function ignore(): void {}
