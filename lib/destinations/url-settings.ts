@@ -49,10 +49,13 @@ function decoded(url: URL, part: string, text: string): string {
  * break at its end does not count.
  * @throws BackupError `not-found` or `permission` for a file that cannot be read
  */
-export function environmentSecret(name: string): string | undefined {
-  const value = process.env[name];
+export function environmentSecret(
+  name: string,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): string | undefined {
+  const value = env[name];
   if (value !== undefined && value !== '') return value;
-  const file = process.env[`${name}_FILE`];
+  const file = env[`${name}_FILE`];
   if (file === undefined || file === '') return undefined;
   try {
     return readFileSync(file, 'utf8').replace(/\r?\n$/, '');

@@ -3,35 +3,75 @@ import { isStored } from '../backupset/manifest.ts';
 import type { BackupError } from '../errors.ts';
 import type { RunJournal } from '../runs/journal.ts';
 import type { CommittedSet, RunResult } from '../runs/outcome.ts';
-import type { RunState } from '../runs/states.ts';
+import { ACTIVE_STATES, isActiveState, type RunState } from '../runs/states.ts';
+import type { StoreGuard } from './guard.ts';
 import type { StoreSchema } from './schema.ts';
-import { storeError } from './store-error.ts';
 
-/** Writes an instance's runs into the store `file`. Each promise resolves when its record is durable. */
-export function createRunJournal(db: Kysely<StoreSchema>, file: string, instance: string): RunJournal {
-  const write = async (query: () => Promise<unknown>) => {
-    try {
-      await query();
-    } catch (thrown) {
-      throw storeError(thrown, file);
-    }
-  };
-  return {
-    opened: ({ id, job, openedAt }) =>
-      write(() =>
-        db
-          .insertInto('runs')
-          .values({ id, instance, job, state: 'planning', opened_at: openedAt.toISOString() })
-          .execute(),
-      ),
-    state: (runId, state) =>
-      write(() => db.updateTable('runs').set(stateColumns(state)).where('id', '=', runId).execute()),
-    finished: (result) => write(() => db.transaction().execute((tx) => recordResult(tx, result))),
-  };
+/** The journal of the store. */
+export interface StoreJournal extends RunJournal {
+  /** Notes what a run does at the moment, for the case that its process dies: `dumping shop`. */
+  stage(runId: string, text: string): Promise<void>;
 }
 
-function stateColumns(state: RunState) {
-  return state === 'running' ? { state, started_at: new Date().toISOString() } : { state };
+/** Writes the runs of this process into the store. Each promise resolves when its record is durable. */
+export class RunRecords implements StoreJournal {
+  readonly #db: Kysely<StoreSchema>;
+  readonly #guard: StoreGuard;
+  readonly #instance: () => string;
+  /** Runs of this process that have not ended. */
+  readonly #active = new Map<string, RunState>();
+
+  /** @param instance the id that this process has at the moment */
+  constructor(db: Kysely<StoreSchema>, guard: StoreGuard, instance: () => string) {
+    this.#db = db;
+    this.#guard = guard;
+    this.#instance = instance;
+  }
+
+  async opened(run: { readonly id: string; readonly job: string; readonly openedAt: Date }): Promise<void> {
+    const { id, job, openedAt } = run;
+    await this.#guard.write(() =>
+      this.#db
+        .insertInto('runs')
+        .values({ id, instance: this.#instance(), job, state: 'planning', opened_at: openedAt.toISOString() })
+        // Written twice when the answer to the first time was lost.
+        .onConflict((conflict) => conflict.column('id').doNothing())
+        .execute(),
+    );
+    this.#active.set(id, 'planning');
+  }
+
+  async state(runId: string, state: RunState): Promise<void> {
+    if (isActiveState(state)) this.#active.set(runId, state);
+    const columns = state === 'running' ? { state, started_at: this.#guard.now().toISOString() } : { state };
+    await this.#guard.write(() =>
+      this.#db.updateTable('runs').set(columns).where('id', '=', runId).execute(),
+    );
+  }
+
+  async stage(runId: string, text: string): Promise<void> {
+    await this.#guard.once(() =>
+      this.#db.updateTable('runs').set({ stage: text }).where('id', '=', runId).execute(),
+    );
+  }
+
+  async finished(result: RunResult): Promise<void> {
+    this.#active.delete(result.runId);
+    await this.#guard.write(() => this.#db.transaction().execute((tx) => recordResult(tx, result)));
+  }
+
+  /** Others have taken this process for dead, and have failed its runs: they go on, under its new id. */
+  async takeBack(): Promise<void> {
+    const instance = this.#instance();
+    for (const [id, state] of this.#active) {
+      await this.#db
+        .updateTable('runs')
+        .set({ instance, state, finished_at: null, error_code: null, error_message: null })
+        .where('id', '=', id)
+        .where('state', 'in', [...ACTIVE_STATES, 'failed'])
+        .execute();
+    }
+  }
 }
 
 async function recordResult(tx: Transaction<StoreSchema>, result: RunResult): Promise<void> {
@@ -46,6 +86,10 @@ async function recordResult(tx: Transaction<StoreSchema>, result: RunResult): Pr
     })
     .where('id', '=', run)
     .execute();
+  // All of it may have been written already, when the answer to that was lost.
+  for (const table of ['artifacts', 'destinations', 'sets'] as const) {
+    await tx.deleteFrom(table).where('run', '=', run).execute();
+  }
   for (const { node, database, error } of result.artifacts) {
     await tx
       .insertInto('artifacts')

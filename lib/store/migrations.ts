@@ -1,17 +1,37 @@
 import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
+import { BackupError } from '../errors.ts';
+import { columnTypes } from './column-types.ts';
+
+export type Migrations = Readonly<Record<string, Migration>>;
 
 /**
  * Every schema that a released version has written, as steps from one to the next. Names sort in the order
  * of their making; a released step is never changed.
  */
-export const MIGRATIONS: Readonly<Record<string, Migration>> = {
+export const MIGRATIONS: Migrations = {
   '0001_history': { up: createHistory },
   '0002_schedules': { up: createSchedules },
   '0003_operations': { up: createOperations },
 };
 
+/** @param applied names of the steps that a store has gone, in their order */
+export function isCurrent(applied: readonly string[], migrations: Migrations): boolean {
+  return applied.join('\n') === Object.keys(migrations).sort().join('\n');
+}
+
+/** @throws BackupError `invalid-config` when a newer DBackup has written the store */
+export function refuseNewer(applied: readonly string[], migrations: Migrations, store: string): void {
+  const unknown = applied.filter((name) => !Object.hasOwn(migrations, name));
+  if (unknown.length === 0) return;
+  throw new BackupError(
+    'invalid-config',
+    `The store ${store} was written by a newer DBackup (schema ${unknown.join(', ')}): update this one, or give it a store of its own`,
+  );
+}
+
 async function createHistory(db: Kysely<unknown>): Promise<void> {
+  const { bigint, numbered } = columnTypes(db);
   await db.schema
     .createTable('instances')
     .addColumn('id', 'text', (column) => column.primaryKey())
@@ -29,7 +49,7 @@ async function createHistory(db: Kysely<unknown>): Promise<void> {
     .addColumn('opened_at', 'text', (column) => column.notNull())
     .addColumn('started_at', 'text')
     .addColumn('finished_at', 'text')
-    .addColumn('raw_bytes', 'integer')
+    .addColumn('raw_bytes', bigint)
     .addColumn('error_code', 'text')
     .addColumn('error_message', 'text')
     .execute();
@@ -55,15 +75,15 @@ async function createHistory(db: Kysely<unknown>): Promise<void> {
     .execute();
   await db.schema
     .createTable('sets')
-    .addColumn('id', 'integer', (column) => column.primaryKey().autoIncrement())
+    .addColumn('id', bigint, numbered)
     .addColumn('run', 'text', (column) => column.notNull().references('runs.id').onDelete('cascade'))
     .addColumn('node', 'text', (column) => column.notNull())
     .addColumn('storage', 'text', (column) => column.notNull())
     .addColumn('path', 'text', (column) => column.notNull())
     .addColumn('status', 'text', (column) => column.notNull())
     .addColumn('healed', 'integer', (column) => column.notNull())
-    .addColumn('raw_bytes', 'integer', (column) => column.notNull())
-    .addColumn('stored_bytes', 'integer', (column) => column.notNull())
+    .addColumn('raw_bytes', bigint, (column) => column.notNull())
+    .addColumn('stored_bytes', bigint, (column) => column.notNull())
     .execute();
   await db.schema.createIndex('sets_by_run').on('sets').column('run').execute();
 }
@@ -79,9 +99,11 @@ async function createSchedules(db: Kysely<unknown>): Promise<void> {
 }
 
 async function createOperations(db: Kysely<unknown>): Promise<void> {
+  const { bigint, numbered } = columnTypes(db);
   await db.schema.alterTable('instances').addColumn('heartbeat_at', 'text').execute();
   await db.schema.alterTable('runs').addColumn('stage', 'text').execute();
   await db.schema.alterTable('runs').addColumn('cancel_reason', 'text').execute();
+  await db.schema.createIndex('runs_by_state').on('runs').columns(['state', 'instance']).execute();
   await db.schema
     .createTable('jobs')
     .addColumn('job', 'text', (column) => column.primaryKey())
@@ -91,7 +113,7 @@ async function createOperations(db: Kysely<unknown>): Promise<void> {
     .execute();
   await db.schema
     .createTable('logs')
-    .addColumn('id', 'integer', (column) => column.primaryKey().autoIncrement())
+    .addColumn('id', bigint, numbered)
     .addColumn('run', 'text', (column) => column.notNull().references('runs.id').onDelete('cascade'))
     .addColumn('at', 'text', (column) => column.notNull())
     .addColumn('level', 'text', (column) => column.notNull())

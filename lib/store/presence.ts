@@ -4,7 +4,7 @@ import { tryFileLock } from '../file-lock.ts';
 
 /** How one process tells the others that it lives: it holds the lock of a file of its own. */
 export interface Presence {
-  /** Gives the lock up and removes its file. */
+  /** Gives the lock up and removes its file, which is swept later when that fails. Never throws. */
   leave(): void;
 }
 
@@ -19,7 +19,11 @@ export function announcePresence(dataDir: string, instance: string): Presence {
   return {
     leave() {
       lock.release();
-      rmSync(file, { force: true });
+      try {
+        rmSync(file, { force: true });
+      } catch {
+        return;
+      }
     },
   };
 }

@@ -44,7 +44,7 @@ async function openRecord(
       conflict
         .column('node')
         .doUpdateSet({ timetable, handled_at: timeOf(now) })
-        .where('timetable', '!=', timetable),
+        .where('schedules.timetable', '!=', timetable),
     )
     .returningAll()
     .executeTakeFirst();

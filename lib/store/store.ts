@@ -126,6 +126,7 @@ function createStore(parts: StoreParts, interrupted: readonly InterruptedRun[]):
     interrupted: interrupted.map(({ id }) => id),
     runs: (query = {}) => guard.once(() => queryRuns(db, query)),
     lastRuns: () => guard.once(() => queryLastRuns(db)),
+    priorRun: (job, runId, at) => guard.once(() => queryPriorRun(db, job, runId, at)),
     probe: () => guard.once(() => probe(housekeeping.instance)),
     schedule: (node) => createScheduleMemory(db, name, node),
     fates: (runIds) => guard.once(() => queryFates(db, runIds)),

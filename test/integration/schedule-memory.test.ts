@@ -1,40 +1,18 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import Database from 'better-sqlite3';
-import { MIGRATIONS } from '../../lib/store/migrations.ts';
-import { openStore, STORE_FILE, type Store } from '../../lib/store/store.ts';
+import { describeStores } from '../support/stores.ts';
 
 const NOW = Date.parse('2026-05-01T12:00:00Z');
 const HOUR_MS = 3_600_000;
 
-describe('what the store remembers of schedules', () => {
-  let dataDir: string;
-  const stores: Store[] = [];
-
-  const open = async (): Promise<Store> => {
-    const store = await openStore(dataDir);
-    stores.push(store);
-    return store;
-  };
-
-  beforeEach(() => {
-    dataDir = mkdtempSync(join(tmpdir(), 'dbackup-schedules-'));
-  });
-
-  afterEach(async () => {
-    // One after the other: they would wait for each other in this one process.
-    for (const store of stores.splice(0)) await store.close();
-    rmSync(dataDir, { recursive: true, force: true });
-  });
+describeStores('what the store remembers of schedules', (store) => {
+  const open = () => store.open();
 
   it('begins now, and is the same after a restart', async () => {
-    const store = await open();
-    assert.deepEqual(await store.schedule('a').open('t', NOW), { handled: NOW, paused: false });
-    assert.equal(await store.schedule('a').claim(NOW + HOUR_MS), true);
-    await store.schedule('a').pause();
-    await store.close();
+    const opened = await open();
+    assert.deepEqual(await opened.schedule('a').open('t', NOW), { handled: NOW, paused: false });
+    assert.equal(await opened.schedule('a').claim(NOW + HOUR_MS), true);
+    await opened.schedule('a').pause();
+    await opened.close();
     const again = await open();
     const record = await again.schedule('a').open('t', NOW + 5 * HOUR_MS);
     assert.deepEqual(record, { handled: NOW + HOUR_MS, paused: true });
@@ -70,27 +48,5 @@ describe('what the store remembers of schedules', () => {
     assert.equal((await memory.open('t', NOW)).handled, NOW);
     await memory.restart(NOW - HOUR_MS);
     assert.equal((await memory.open('t', NOW)).handled, NOW - HOUR_MS);
-  });
-
-  it('is added to the store of a version that knew none, without loss', async () => {
-    const { '0001_history': history } = MIGRATIONS;
-    assert.ok(history);
-    const old = await openStore(dataDir, { '0001_history': history });
-    await old.journal.opened({ id: 'r1', job: 'shop', openedAt: new Date(NOW) });
-    await old.close();
-    const store = await open();
-    assert.equal((await store.runs()).length, 1);
-    assert.deepEqual(await store.schedule('a').open('t', NOW), { handled: NOW, paused: false });
-  });
-
-  it('says what to do when it cannot be written', async () => {
-    const store = await open();
-    const memory = store.schedule('a');
-    await memory.open('t', NOW);
-    // What a disk that went read-only does to an open database.
-    const other = new Database(join(dataDir, STORE_FILE));
-    other.exec("CREATE TRIGGER no_writes BEFORE UPDATE ON schedules BEGIN SELECT RAISE(ABORT, 'no'); END");
-    other.close();
-    await assert.rejects(memory.claim(NOW + HOUR_MS), /The store .*dbackup\.db cannot be used/);
   });
 });

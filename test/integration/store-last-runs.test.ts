@@ -1,23 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import type { FinalState } from '../../lib/runs/states.ts';
-import { openStore, STORE_FILE, type Store } from '../../lib/store/store.ts';
+import type { Store } from '../../lib/store/store.ts';
+import { describeStores } from '../support/stores.ts';
 
-describe('store: what is asked of it for health and metrics', () => {
-  let dataDir: string;
+describeStores('what the store is asked for health and metrics', (testStore) => {
   let store: Store;
 
   beforeEach(async () => {
-    dataDir = mkdtempSync(join(tmpdir(), 'dbackup-store-'));
-    store = await openStore(dataDir);
-  });
-
-  afterEach(async () => {
-    await store.close();
-    rmSync(dataDir, { recursive: true, force: true });
+    store = await testStore.open();
   });
 
   async function run(runId: string, job: string, state: FinalState, hour: number): Promise<void> {
@@ -55,15 +45,5 @@ describe('store: what is asked of it for health and metrics', () => {
         succeededAt: '2026-03-01T03:30:00.000Z',
       },
     ]);
-  });
-
-  it('says when nothing can be written', async () => {
-    await store.probe();
-    const other = new Database(join(dataDir, STORE_FILE));
-    other.exec("CREATE TRIGGER full BEFORE UPDATE ON instances BEGIN SELECT RAISE(FAIL, 'no room'); END");
-    await assert.rejects(store.probe(), /no room/);
-    other.exec('DROP TRIGGER full');
-    other.close();
-    await store.probe();
   });
 });

@@ -1,43 +1,16 @@
 import assert from 'node:assert/strict';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import Database from 'better-sqlite3';
-import type { Kysely } from 'kysely';
-import { BackupError } from '../../lib/errors.ts';
-import type { RunResult } from '../../lib/runs/outcome.ts';
-import { MIGRATIONS } from '../../lib/store/migrations.ts';
-import { openStore, STORE_FILE } from '../../lib/store/store.ts';
-import { sampleManifest } from '../support/sample-manifest.ts';
+import { partialResult } from '../support/run-results.ts';
+import { describeStores } from '../support/stores.ts';
 
-describe('store', () => {
-  let dataDir: string;
-
-  beforeEach(() => {
-    dataDir = mkdtempSync(join(tmpdir(), 'dbackup-store-'));
-  });
-
-  afterEach(() => {
-    rmSync(dataDir, { recursive: true, force: true });
-  });
-
+describeStores('what the store remembers', (store) => {
   it('remembers a run with what became of each database and destination', async () => {
-    const store = await openStore(dataDir);
-    await store.journal.opened({ id: 'r1', job: 'shop', openedAt: new Date('2026-03-01T10:00:00Z') });
-    await store.journal.state('r1', 'running');
-    await store.journal.finished(partialResult('r1'));
-    await store.close();
+    const opened = await store.open();
+    await opened.journal.opened({ id: 'r1', job: 'shop', openedAt: new Date('2026-03-01T10:00:00Z') });
+    await opened.journal.state('r1', 'running');
+    await opened.journal.finished(partialResult('r1'));
+    await opened.close();
 
-    const again = await openStore(dataDir);
+    const again = await store.open();
     const [run, ...others] = await again.runs();
     await again.close();
     assert.deepEqual(others, []);
@@ -70,208 +43,43 @@ describe('store', () => {
     });
   });
 
-  it('journals a run durably before the promise resolves', async () => {
-    const store = await openStore(dataDir);
-    await store.journal.opened({ id: 'r1', job: 'shop', openedAt: new Date() });
-    const reader = new Database(join(dataDir, STORE_FILE), { readonly: true });
-    assert.equal(reader.pragma('journal_mode', { simple: true }), 'wal');
-    assert.deepEqual(reader.prepare('SELECT id, state FROM runs').all(), [{ id: 'r1', state: 'planning' }]);
-    reader.close();
-    await store.close();
-  });
-
   it('lists the newest runs first, by job and up to a limit', async () => {
-    const store = await openStore(dataDir);
+    const opened = await store.open();
     for (const [id, job, day] of [
       ['a', 'shop', 1],
       ['b', 'wiki', 2],
       ['c', 'shop', 3],
       ['d', 'shop', 4],
     ] as const) {
-      await store.journal.opened({ id, job, openedAt: new Date(Date.UTC(2026, 2, day)) });
+      await opened.journal.opened({ id, job, openedAt: new Date(Date.UTC(2026, 2, day)) });
     }
-    const ids = async (query: Parameters<typeof store.runs>[0]) =>
-      (await store.runs(query)).map((run) => run.id);
+    const ids = async (query: Parameters<typeof opened.runs>[0]) =>
+      (await opened.runs(query)).map((run) => run.id);
     assert.deepEqual(await ids({}), ['d', 'c', 'b', 'a']);
     assert.deepEqual(await ids({ job: 'shop', limit: 2 }), ['d', 'c']);
     assert.deepEqual(await ids({ job: 'none' }), []);
-    await store.close();
+    await opened.close();
   });
 
   it('takes no run for dead that has stored a set', async () => {
-    const store = await openStore(dataDir);
-    for (const id of ['r1', 'r2']) await store.journal.opened({ id, job: 'shop', openedAt: new Date() });
-    await store.journal.finished({ ...partialResult('r1'), state: 'failed' });
-    await store.close();
-    const again = await openStore(dataDir);
+    const opened = await store.open();
+    for (const id of ['r1', 'r2']) await opened.journal.opened({ id, job: 'shop', openedAt: new Date() });
+    await opened.journal.finished({ ...partialResult('r1'), state: 'failed' });
+    await opened.close();
+    const again = await store.open();
     assert.deepEqual([...(await again.fates(['r1', 'r2', 'r3']))], [['r2', 'dead']]);
     await again.close();
   });
 
-  it('keeps its files to its user', async () => {
-    const store = await openStore(join(dataDir, 'new', 'folder'));
-    assert.equal(statSync(join(dataDir, 'new', 'folder')).mode & 0o777, 0o700);
-    assert.equal(statSync(join(dataDir, 'new', 'folder', STORE_FILE)).mode & 0o777, 0o600);
-    await store.close();
-  });
-
-  it('leaves no presence file behind and closes twice without harm', async () => {
-    const store = await openStore(dataDir);
-    assert.equal(readdirSync(join(dataDir, 'instances')).filter((name) => name.endsWith('.lock')).length, 1);
-    await store.close();
-    await store.close();
-    assert.deepEqual(readdirSync(join(dataDir, 'instances')), []);
-  });
-
   it('marks what a closing instance has under way as failed', async () => {
-    const store = await openStore(dataDir);
-    await store.journal.opened({ id: 'r1', job: 'shop', openedAt: new Date() });
-    await store.close();
-    const again = await openStore(dataDir);
+    const opened = await store.open();
+    await opened.journal.opened({ id: 'r1', job: 'shop', openedAt: new Date() });
+    await opened.close();
+    const again = await store.open();
     const [run] = await again.runs();
     assert.equal(run?.state, 'failed');
     assert.match(run?.error?.message ?? '', /stopped before the run ended/);
     assert.deepEqual(again.interrupted, []);
     await again.close();
   });
-
-  describe('migrations', () => {
-    const addTags = async (db: Kysely<unknown>) =>
-      db.schema.alterTable('runs').addColumn('tags', 'text').execute();
-
-    it('go forward without loss', async () => {
-      const old = await openStore(dataDir);
-      await old.journal.opened({ id: 'r1', job: 'shop', openedAt: new Date() });
-      await old.journal.finished(partialResult('r1'));
-      await old.close();
-      const store = await openStore(dataDir, { ...MIGRATIONS, '9002_tags': { up: addTags } });
-      const [run] = await store.runs();
-      await store.close();
-      assert.equal(run?.state, 'partial');
-      assert.ok(columnsOf(dataDir, 'runs').includes('tags'));
-    });
-
-    it('are rolled back as a whole when one fails', async () => {
-      const old = await openStore(dataDir);
-      await old.journal.opened({ id: 'r1', job: 'shop', openedAt: new Date() });
-      await old.close();
-      const broken = {
-        ...MIGRATIONS,
-        '9002_tags': { up: addTags },
-        '9003_broken': {
-          up: async (db: Kysely<unknown>) => {
-            await db.schema.dropTable('sets').execute();
-            await db.schema.dropTable('no_such_table').execute();
-          },
-        },
-      };
-      await assert.rejects(openStore(dataDir, broken), /no_such_table/);
-      assert.ok(!columnsOf(dataDir, 'runs').includes('tags'));
-      assert.ok(columnsOf(dataDir, 'sets').length > 0);
-      const store = await openStore(dataDir);
-      assert.equal((await store.runs()).length, 1);
-      await store.close();
-    });
-
-    it('refuse a store that a newer DBackup has written, and leave it alone', async () => {
-      const newer = await openStore(dataDir, { ...MIGRATIONS, '9999_future': { up: addTags } });
-      await newer.close();
-      await assert.rejects(openStore(dataDir), (error: unknown) => {
-        assert.ok(error instanceof BackupError);
-        assert.equal(error.code, 'invalid-config');
-        assert.match(error.message, /newer DBackup \(schema 9999_future\)/);
-        return true;
-      });
-      assert.ok(columnsOf(dataDir, 'runs').includes('tags'));
-    });
-  });
-
-  describe('broken stores', () => {
-    it('says that a damaged store is damaged', async () => {
-      writeFileSync(join(dataDir, STORE_FILE), 'this is not a database'.repeat(500));
-      await assert.rejects(openStore(dataDir), (error: unknown) => {
-        assert.ok(error instanceof BackupError);
-        assert.equal(error.code, 'corrupt');
-        assert.match(error.message, /holds history only, no backups/);
-        return true;
-      });
-    });
-
-    it('says that it cannot write where a folder of that name stands', async () => {
-      mkdirSync(join(dataDir, STORE_FILE));
-      await assert.rejects(openStore(dataDir), { name: 'BackupError', code: 'permission' });
-    });
-
-    it('says that it cannot make the data directory', async () => {
-      writeFileSync(join(dataDir, 'file'), '');
-      await assert.rejects(openStore(join(dataDir, 'file', 'data')), /cannot be (used|written)/);
-    });
-
-    it('refuses a store that it may not write', async () => {
-      const store = await openStore(dataDir);
-      await store.close();
-      chmodSync(join(dataDir, STORE_FILE), 0o444);
-      chmodSync(join(dataDir, 'instances'), 0o777);
-      chmodSync(dataDir, 0o755);
-      await asPlainUser(async () => {
-        await assert.rejects(openStore(dataDir), { name: 'BackupError', code: 'permission' });
-      });
-    });
-
-    it('rejects a record when the store has gone bad under it', async () => {
-      const store = await openStore(dataDir);
-      const other = new Database(join(dataDir, STORE_FILE));
-      other.exec('PRAGMA foreign_keys = OFF; DROP TABLE runs');
-      other.close();
-      await assert.rejects(
-        store.journal.opened({ id: 'r1', job: 'shop', openedAt: new Date() }),
-        /The store .* cannot be used/,
-      );
-      await assert.rejects(store.close());
-      assert.ok(!existsSync(join(dataDir, 'instances', 'x.lock')));
-      assert.deepEqual(readdirSync(join(dataDir, 'instances')), []);
-    });
-  });
 });
-
-/** Permissions do not bind root: for the time of `act` this process gives its rights up. */
-async function asPlainUser(act: () => Promise<void>): Promise<void> {
-  const root = process.geteuid?.() === 0;
-  if (root) process.seteuid?.(65_534);
-  try {
-    await act();
-  } finally {
-    if (root) process.seteuid?.(0);
-  }
-}
-
-function columnsOf(dataDir: string, table: string): string[] {
-  const database = new Database(join(dataDir, STORE_FILE), { readonly: true });
-  const names = database
-    .prepare<[string], string>('SELECT name FROM pragma_table_info(?)')
-    .pluck()
-    .all(table);
-  database.close();
-  return names;
-}
-
-function partialResult(runId: string): RunResult {
-  const error = new BackupError('corrupt', 'stock.db is not a database');
-  const reference = { path: 'shop/x', node: 'd1', storage: 'file:///near', status: 'partial' } as const;
-  return {
-    runId,
-    job: 'shop',
-    state: 'partial',
-    openedAt: new Date('2026-03-01T10:00:00Z'),
-    finishedAt: new Date('2026-03-01T10:00:05Z'),
-    rawBytes: 4096,
-    artifacts: [
-      { node: 's1', database: 'shop.db' },
-      { node: 's1', database: 'stock.db', error },
-    ],
-    destinations: [
-      { node: 'd1', label: 'near', set: { reference, manifest: sampleManifest(), healed: false } },
-      { node: 'd2', label: 'far', error: new BackupError('no-space', 'far is full') },
-    ],
-  };
-}

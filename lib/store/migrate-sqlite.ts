@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import type { Kysely } from 'kysely';
-import { type Migration, Migrator } from 'kysely/migration';
-import { BackupError } from '../errors.ts';
+import { Migrator } from 'kysely/migration';
+import { isCurrent, type Migrations, refuseNewer } from './migrations.ts';
 import type { StoreSchema } from './schema.ts';
 
 /**
@@ -10,10 +10,10 @@ import type { StoreSchema } from './schema.ts';
  * others find it done.
  * @throws BackupError `invalid-config` when a newer DBackup has written the store
  */
-export async function migrate(
+export async function migrateSqlite(
   sqlite: Database.Database,
   db: Kysely<StoreSchema>,
-  migrations: Readonly<Record<string, Migration>>,
+  migrations: Migrations,
 ): Promise<void> {
   if (isCurrent(applied(sqlite), migrations)) return;
   sqlite.exec('BEGIN IMMEDIATE');
@@ -35,21 +35,4 @@ function applied(sqlite: Database.Database): string[] {
     .get();
   if (table === undefined) return [];
   return sqlite.prepare<[], string>('SELECT name FROM kysely_migration ORDER BY name').pluck().all();
-}
-
-function isCurrent(names: readonly string[], migrations: Readonly<Record<string, Migration>>): boolean {
-  return names.join('\n') === Object.keys(migrations).sort().join('\n');
-}
-
-function refuseNewer(
-  names: readonly string[],
-  migrations: Readonly<Record<string, Migration>>,
-  file: string,
-): void {
-  const unknown = names.filter((name) => !(name in migrations));
-  if (unknown.length === 0) return;
-  throw new BackupError(
-    'invalid-config',
-    `The store ${file} was written by a newer DBackup (schema ${unknown.join(', ')}): update this one, or give it a data directory of its own`,
-  );
 }
