@@ -26,6 +26,11 @@ export interface DestinationDriver {
   stat(path: string, signal: AbortSignal): Promise<ObjectInfo | undefined>;
   /** Removes one object (and folders that become empty); no error when it is gone already. */
   remove(path: string, signal: AbortSignal): Promise<void>;
+  /**
+   * What keeps an object from being removed for good; undefined when nothing does. A removal before that would only
+   * hide it. Absent where storages know no locks.
+   */
+  lockOf?(path: string, signal: AbortSignal): Promise<ObjectLock | undefined>;
   /** Free bytes, when the storage can tell. */
   freeSpace?(signal: AbortSignal): Promise<number | undefined>;
   /**
@@ -39,6 +44,11 @@ export interface DestinationDriver {
    * which its latest bytes came. Absent where the storage cannot tell.
    */
   unfinished?(prefix: string, signal: AbortSignal): AsyncIterable<ObjectInfo>;
+}
+
+export interface ObjectLock {
+  /** Absent: until a person lifts it. */
+  readonly until?: Date;
 }
 
 export interface DestinationProperties {

@@ -1,5 +1,7 @@
 import { throwIfAborted } from '../../errors.ts';
+import type { ObjectLock } from '../driver.ts';
 import { type ObjectPlace, placeOf } from './object-place.ts';
+import { findObject } from './objects.ts';
 import type { S3Store } from './store.ts';
 
 const DAY_MS = 86_400_000;
@@ -59,4 +61,17 @@ export async function setLegalHold(
       permission: 's3:PutObjectLegalHold',
     },
   );
+}
+
+/** See the port's `lockOf`. A lock is over by the clock of the server. */
+export async function findLock(
+  store: S3Store,
+  path: string,
+  signal: AbortSignal,
+): Promise<ObjectLock | undefined> {
+  const found = await findObject(store, path, signal);
+  if (found?.isHeld === true) return {};
+  const until = found?.lockedUntil;
+  const isOver = until === undefined || until.getTime() <= Date.now() + store.clockOffset;
+  return isOver ? undefined : { until };
 }

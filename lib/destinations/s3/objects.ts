@@ -12,6 +12,7 @@ export interface FoundObject {
   readonly encryption: string | undefined;
   readonly isLocked: boolean;
   readonly isHeld: boolean;
+  readonly lockedUntil: Date | undefined;
 }
 
 /** Looks an object up. */
@@ -34,6 +35,7 @@ export async function findObject(
           encryption: found.ServerSideEncryption,
           isLocked: found.ObjectLockMode !== undefined,
           isHeld: found.ObjectLockLegalHoldStatus === 'ON',
+          lockedUntil: found.ObjectLockRetainUntilDate,
         };
       },
       { signal, doing: `look up ${name}`, permission: 's3:GetObject and s3:ListBucket' },

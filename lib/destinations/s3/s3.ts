@@ -1,6 +1,6 @@
 import type { DestinationDriver } from '../driver.ts';
 import { parseStorageOptions } from '../storage-options.ts';
-import { setLegalHold } from './object-lock.ts';
+import { findLock, setLegalHold } from './object-lock.ts';
 import { listObjects, removeObject, statObject } from './objects.ts';
 import { type S3OptionsInput, s3Options } from './options.ts';
 import { probeStorage, storeForProbe } from './probe.ts';
@@ -42,6 +42,7 @@ function destinationOn(store: S3Store): S3Destination {
     list: (prefix, signal) => listObjects(store, prefix, signal),
     stat: async (path, signal) => await statObject(store, path, signal),
     remove: async (path, signal) => await removeObject(store, path, signal),
+    lockOf: async (path, signal) => await findLock(store, path, signal),
     sweep: async (olderThan, signal, isOurs) => await sweepUploads(store, olderThan, signal, isOurs),
     unfinished: (prefix, signal) => listUploads(store, prefix, signal),
     setLegalHold: async (path, held, signal) => await setLegalHold(store, path, held, signal),
