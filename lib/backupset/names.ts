@@ -5,6 +5,9 @@ export const GUIDE_FILE = 'RESTORE.md';
 /** Tags, note and pin of a set: the one file that changes. */
 export const ANNOTATIONS_FILE = 'annotations.json';
 
+/** Says that the set in its folder is being removed: what a killed removal leaves is known by it. */
+export const REMOVAL_FILE = 'removed.json';
+
 /** Longest file name stem made from a database name, in UTF-8 bytes: leaves room for extensions and temp names. */
 const MAX_STEM_BYTES = 150;
 

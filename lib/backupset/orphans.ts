@@ -10,6 +10,9 @@ export const CLOCK_TOLERANCE_MS = 10 * 60_000;
  */
 export const QUIET_MS = 5 * 60_000;
 
+/** A file that became this much newer than another was written later, in ms: listings round times. */
+export const ROUNDING_MS = 2_000;
+
 /** A folder `<job>/<run id>` of a storage, as the runs of this product make them. */
 export interface SetFolderFound {
   readonly path: string;
@@ -90,19 +93,30 @@ export function judgeOrphan(folder: SetFolderFound, circumstances: Circumstances
   const clocks = clockProblem(folder, now);
   if (clocks !== undefined) return doubtful(clocks);
   // Written last before the manifest, or after it: more likely a manifest was lost than a run died just then.
+  const isRemoved = isBeingRemoved(folder);
   const isWhole = folder.files.some(({ kind }) => kind === 'guide' || kind === 'annotations');
-  if (isWhole && fate !== 'dead') {
+  if (isWhole && fate !== 'dead' && !isRemoved) {
     return doubtful(
       'only its manifest.json is missing, and its run is not known here: it may be worth keeping',
     );
   }
   const latest = Math.max(folder.newest.getTime(), folder.openedAt.getTime(), unfinished?.getTime() ?? 0);
-  const until = new Date(latest + (fate === 'dead' ? Math.min(graceMs, QUIET_MS) : graceMs));
+  const isDead = fate === 'dead' || isRemoved;
+  const until = new Date(latest + (isDead ? Math.min(graceMs, QUIET_MS) : graceMs));
   if (now < until) {
     const reason = `it was written to ${at(new Date(latest))}`;
     return { isOrphan: false, why: 'young', reason, until };
   }
   return { isOrphan: true };
+}
+
+/**
+ * True when the files are what a removal of the set has not come to yet. Whoever has written there since, as a copy
+ * of the set from another storage does, has begun it anew.
+ */
+export function isBeingRemoved({ files, newest }: SetFolderFound): boolean {
+  const mark = files.find(({ kind }) => kind === 'removal');
+  return mark !== undefined && newest.getTime() <= mark.modified.getTime() + ROUNDING_MS;
 }
 
 /** The files of an orphan in the order in which they go: the reverse of that in which they came. */
@@ -120,7 +134,8 @@ export function isClockBehind(folders: readonly SetFolderFound[]): boolean {
 /** The verdict on the folder of a run that may still write. */
 export const BUSY: Verdict & Reprieve = { isOrphan: false, why: 'busy', reason: 'its run is under way' };
 
-const REMOVAL: readonly (SetFileKind | undefined)[] = ['annotations', 'guide', 'sums', 'artifact'];
+/** The mark of a removal goes last: until then, what is left can be told from a set that lost its manifest. */
+const REMOVAL: readonly (SetFileKind | undefined)[] = ['annotations', 'guide', 'sums', 'artifact', 'removal'];
 
 interface SetPlace {
   readonly path: string;

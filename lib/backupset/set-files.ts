@@ -1,5 +1,5 @@
 import { COMPRESS_EXTENSIONS } from '../transforms/compress.ts';
-import { ANNOTATIONS_FILE, GUIDE_FILE, MANIFEST_FILE } from './names.ts';
+import { ANNOTATIONS_FILE, GUIDE_FILE, MANIFEST_FILE, REMOVAL_FILE } from './names.ts';
 import { isSumsFile } from './sums.ts';
 
 /** Extensions that sources give their dumps: a source that brings another one adds it here. */
@@ -11,13 +11,14 @@ const STEP_EXTENSIONS: readonly string[] = [...Object.values(COMPRESS_EXTENSIONS
 const PLAIN_NAME = /^[\p{L}\p{N}\p{M}_][\p{L}\p{N}\p{M}._-]*$/u;
 
 /** Which file of a set could bear that name; undefined when none that was ever written could. */
-export type SetFileKind = 'artifact' | 'sums' | 'guide' | 'annotations' | 'manifest';
+export type SetFileKind = 'artifact' | 'sums' | 'guide' | 'annotations' | 'manifest' | 'removal';
 
 /** Tells the files of a set by their names alone, without a manifest that lists them. */
 export function setFileKind(name: string): SetFileKind | undefined {
   if (name === MANIFEST_FILE) return 'manifest';
   if (name === GUIDE_FILE) return 'guide';
   if (name === ANNOTATIONS_FILE) return 'annotations';
+  if (name === REMOVAL_FILE) return 'removal';
   if (isSumsFile(name)) return 'sums';
   return isArtifactName(name) ? 'artifact' : undefined;
 }

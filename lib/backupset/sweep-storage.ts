@@ -2,11 +2,8 @@ import { orAbort } from '../abort.ts';
 import type { DestinationDriver, ObjectInfo } from '../destinations/driver.ts';
 import { isTemporaryName } from '../destinations/temporary-names.ts';
 import { type BackupError, throwIfAborted, toBackupError } from '../errors.ts';
-import { joinPath, MANIFEST_FILE } from './names.ts';
 import {
-  BUSY,
   findSetFolders,
-  inRemovalOrder,
   isClockBehind,
   isPathOfSetFile,
   judgeOrphan,
@@ -15,9 +12,7 @@ import {
   type SetFolderFound,
   type Verdict,
 } from './orphans.ts';
-
-/** A file that became this much newer than it was listed was written meanwhile, in ms: listings round times. */
-const ROUNDING_MS = 2_000;
+import { removeFiles } from './remove-files.ts';
 
 export interface SweepRequest {
   readonly driver: DestinationDriver;
@@ -150,19 +145,9 @@ class StorageSweep {
     if (this.#again === undefined || until < this.#again) this.#again = until;
   }
 
-  /** @returns why the rest was left alone, when the folder came to life meanwhile */
-  async #remove(folder: SetFolderFound): Promise<Reprieve | undefined> {
+  #remove(folder: SetFolderFound): Promise<Reprieve | undefined> {
     const { driver, signal } = this.#request;
-    for (const { path, bytes, modified } of inRemovalOrder(folder)) {
-      if (this.#isWriting(folder)) return BUSY;
-      if ((await this.#stat(joinPath(folder.path, MANIFEST_FILE))) !== undefined) return MEANWHILE;
-      const found = await this.#stat(path);
-      if (found === undefined) continue;
-      const isNew = found.modified.getTime() > modified.getTime() + ROUNDING_MS;
-      if (isNew || found.bytes !== bytes) return MEANWHILE;
-      await orAbort(driver.remove(path, signal), signal);
-    }
-    return undefined;
+    return removeFiles(driver, folder, { isWriting: () => this.#isWriting(folder), signal });
   }
 
   async #sweepUnfinished(): Promise<void> {
@@ -213,14 +198,7 @@ class StorageSweep {
     const { driver, signal } = this.#request;
     return untilAborted(driver.unfinished?.(folder, signal) ?? nothing(), signal);
   }
-
-  async #stat(path: string): Promise<ObjectInfo | undefined> {
-    const { driver, signal } = this.#request;
-    return await orAbort(driver.stat(path, signal), signal);
-  }
 }
-
-const MEANWHILE: Reprieve = { why: 'busy', reason: 'somebody has just written to it' };
 
 function lastOf(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
