@@ -1,4 +1,4 @@
-import type { DestinationDriver } from '../destinations/driver.ts';
+import type { DestinationDriver, ObjectInfo } from '../destinations/driver.ts';
 import { type BackupError, throwIfAborted, toBackupError } from '../errors.ts';
 import { jobFolder, joinPath, MANIFEST_FILE } from './names.ts';
 import { type BackupSet, openBackupSet } from './reader.ts';
@@ -15,6 +15,8 @@ export interface CatalogQuery {
   readonly prefix: string;
   readonly job?: string;
   readonly signal: AbortSignal;
+  /** Called for every object that is listed, whatever it is. */
+  readonly onObject?: (object: ObjectInfo) => void;
 }
 
 /** Manifests that are read at once. */
@@ -29,8 +31,9 @@ const PARALLEL_READS = 8;
 export async function listBackupSets(driver: DestinationDriver, query: CatalogQuery): Promise<Catalog> {
   const folders: string[] = [];
   const prefix = query.job === undefined ? query.prefix : jobFolder(query.prefix, query.job);
-  for await (const { path } of driver.list(prefix, query.signal)) {
-    const names = path.split('/');
+  for await (const object of driver.list(prefix, query.signal)) {
+    query.onObject?.(object);
+    const names = object.path.split('/');
     if (names.pop() !== MANIFEST_FILE) continue;
     const folder = joinPath(...names);
     if (query.job === undefined || joinPath(...names.slice(0, -1)) === prefix) folders.push(folder);
