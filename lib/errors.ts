@@ -1,3 +1,5 @@
+import { redact } from './logs/redact.ts';
+
 /**
  * What went wrong, as a class of causes. A code never changes its meaning: nodes, exit codes and
  * retry decisions hang on it.
@@ -19,7 +21,7 @@ export type ErrorCode =
 
 /**
  * An error that a person can act on: the message says what happened, to what, and what to do.
- * It never holds a secret.
+ * It never holds a secret: what others have said is looked through for those that are known.
  */
 export class BackupError extends Error {
   readonly code: ErrorCode;
@@ -27,7 +29,7 @@ export class BackupError extends Error {
   readonly transient: boolean;
 
   constructor(code: ErrorCode, message: string, options: { transient?: boolean; cause?: unknown } = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(redact(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'BackupError';
     this.code = code;
     this.transient = options.transient ?? false;

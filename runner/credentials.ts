@@ -2,6 +2,7 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { BackupError, toBackupError } from '../lib/errors.ts';
+import { knowSecret } from '../lib/logs/redact.ts';
 import type { FlowCredentials, FlowEntry } from './runtime.ts';
 
 /** Credentials by node id, as nodes get them. */
@@ -72,7 +73,7 @@ export function readCredentials(
     if (name === undefined || left.has(name)) return value;
     const found = fromEnvironment(name, env);
     if (found === undefined) problems.push(`${where} needs the environment variable ${name} or ${name}_FILE`);
-    return found;
+    return knowSecret(found);
   };
   const resolveFields = (fields: object, where: string): Record<string, unknown> =>
     Object.fromEntries(

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { redact } from '../lib/logs/redact.ts';
 import type { NodeRedLogLine } from './node-red.ts';
 import type { LogLevel, LogLine } from './runtime.ts';
 
@@ -38,7 +39,7 @@ export class FlowLog {
   #take(line: NodeRedLogLine): void {
     if (this.#isMissingUserPackage(line.msg)) return;
     const { id, type, name } = line;
-    const message = textOf(line.msg);
+    const message = redact(textOf(line.msg));
     const level = levelOf(line);
     if (id !== undefined && level === 'error') this.#errors.set(id, message);
     if (level === 'debug' && !this.#debug) return;

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { type BackupError, toBackupError } from '../lib/errors.ts';
+import { redact } from '../lib/logs/redact.ts';
 
 /** What a command answers goes to stdout, what it reports on the way to stderr. */
 export interface Output {
@@ -27,7 +28,7 @@ export function createOutput(
 
 function errorText(error: BackupError): string {
   const line = `dbackup: ${error.message.replaceAll('\n', ' ')}`;
-  return process.env.DBACKUP_DEBUG ? `${line}\n${inspect(error)}` : line;
+  return process.env.DBACKUP_DEBUG ? `${line}\n${redact(inspect(error))}` : line;
 }
 
 /** The error of a JSON answer. */

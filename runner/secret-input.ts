@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { BackupError, toBackupError } from '../lib/errors.ts';
+import { knowSecret } from '../lib/logs/redact.ts';
 
 /**
  * A secret from the file that an option names, else from the environment variable `name`, else from the
@@ -15,7 +16,7 @@ export async function secretFrom(
 ): Promise<string | undefined> {
   if (optionFile !== undefined) return readSecretFile(optionFile);
   const value = env[name];
-  if (value !== undefined && value !== '') return value;
+  if (value !== undefined && value !== '') return knowSecret(value);
   const file = env[`${name}_FILE`];
   return file === undefined || file === '' ? undefined : readSecretFile(file);
 }
@@ -30,5 +31,5 @@ export async function readSecretFile(file: string): Promise<string> {
   }
   const secret = text.replace(/\r?\n$/, '');
   if (secret === '') throw new BackupError('invalid-config', `The secret file ${file} is empty`);
-  return secret;
+  return knowSecret(secret);
 }

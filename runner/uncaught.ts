@@ -1,3 +1,4 @@
+import { redact } from '../lib/logs/redact.ts';
 import type { LogLine } from './runtime.ts';
 
 /**
@@ -7,7 +8,7 @@ import type { LogLine } from './runtime.ts';
 export function catchUncaught(report: (error: Error) => void, logger: (line: LogLine) => void): () => void {
   const handle = (thrown: unknown): void => {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-    logger({ level: 'error', message: `Uncaught: ${error.stack ?? error.message}` });
+    logger({ level: 'error', message: redact(`Uncaught: ${error.stack ?? error.message}`) });
     report(error);
   };
   process.on('uncaughtException', handle);

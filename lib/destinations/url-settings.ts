@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { BackupError, toBackupError } from '../errors.ts';
+import { knowSecret } from '../logs/redact.ts';
 
 /**
  * Refuses what does not belong into the URL of a storage: a password would be in the list of processes, in the
@@ -54,11 +55,11 @@ export function environmentSecret(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): string | undefined {
   const value = env[name];
-  if (value !== undefined && value !== '') return value;
+  if (value !== undefined && value !== '') return knowSecret(value);
   const file = env[`${name}_FILE`];
   if (file === undefined || file === '') return undefined;
   try {
-    return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+    return knowSecret(readFileSync(file, 'utf8').replace(/\r?\n$/, ''));
   } catch (error) {
     throw toBackupError(error, `The secret file ${file} cannot be read`);
   }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { BackupError, toBackupError } from '../errors.ts';
+import { knowSecret } from '../logs/redact.ts';
 import { secretProblem } from './strength.ts';
 
 const VARIABLE = 'DBACKUP_MASTER_KEY';
@@ -44,5 +45,5 @@ async function readSecret(file: string): Promise<string> {
 function checked(secret: string, what: string): string {
   const problem = secretProblem(secret);
   if (problem !== undefined) throw new BackupError('invalid-config', `${what} ${problem}`);
-  return secret;
+  return knowSecret(secret);
 }

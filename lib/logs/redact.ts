@@ -10,6 +10,7 @@ const MIN_LINE_LENGTH = 16;
 /** As many as the credentials of a few hundred nodes; the oldest ones are forgotten first. */
 const MAX_KNOWN = 2000;
 const MASK = '***';
+const VARIABLE = /^\$\{\S+\}$/;
 
 const KNOWN: unique symbol = Symbol.for('@dbackup/node-red.secrets');
 
@@ -44,10 +45,13 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
 /**
  * Remembers a value that must not be shown, in memory only, with the forms that it takes in URLs and JSON; of a key in
  * several lines, each of them. Anything but a text of six characters or more is left alone.
+ * @returns the value
  */
-export function knowSecret(value: unknown): void {
-  if (typeof value !== 'string') return;
+export function knowSecret<Value>(value: Value): Value {
+  if (typeof value !== 'string') return value;
   const whole = value.trim();
+  // It stands for a secret, and is none.
+  if (VARIABLE.test(whole)) return value;
   const lines = whole.includes('\n')
     ? whole.split(/\r?\n/).filter((line) => line.length >= MIN_LINE_LENGTH && !line.startsWith('-----'))
     : [];
@@ -56,6 +60,7 @@ export function knowSecret(value: unknown): void {
     remember(encodeURIComponent(secret.toWellFormed()));
     remember(JSON.stringify(secret).slice(1, -1));
   }
+  return value;
 }
 
 /** Remembers the values of environment variables whose names tell that they are secrets. */

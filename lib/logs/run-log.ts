@@ -17,7 +17,6 @@ const GATHER_MS = 300;
 const END_WAIT_MS = 5_000;
 
 export interface RunLogParts {
-  readonly events: EventEmitter<EngineEvents>;
   readonly clock: Clock;
   /** Resolves when the lines are kept. */
   write(lines: readonly LogLine[]): Promise<void>;
@@ -47,7 +46,10 @@ export class RunLog {
 
   constructor(parts: RunLogParts) {
     this.#parts = parts;
-    const { events } = parts;
+  }
+
+  /** Writes down from now on what the engine tells. */
+  follow(events: EventEmitter<EngineEvents>): void {
     events.on('state', ({ runId, state }) => {
       if (isActiveState(state)) this.#add(runId, stateLine(state));
     });

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { AnyAuthMethod, AuthHandlerMiddleware, ParsedKey } from 'ssh2';
 import { BackupError, toBackupError } from '../errors.ts';
+import { knowSecret } from '../logs/redact.ts';
 import type { SshOptions } from './options.ts';
 import type { SshLibrary } from './ssh-library.ts';
 
@@ -93,7 +94,7 @@ async function readKeyFile({ keyFile, user, host }: KeyOptions): Promise<string>
     );
   }
   try {
-    return await readFile(keyFile, 'utf8');
+    return knowSecret(await readFile(keyFile, 'utf8'));
   } catch (error) {
     throw toBackupError(error, `The SSH key ${keyFile} cannot be read`);
   }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { abortError, BackupError, throwIfAborted } from '../errors.ts';
+import { redact } from '../logs/redact.ts';
 import { toolEnvironment } from './environment.ts';
 import type { ToolOutput } from './tool-output.ts';
 
@@ -95,7 +96,11 @@ export class ToolProcess {
       const settle = (code: number | undefined, killedBy?: NodeJS.Signals) => {
         this.#hasExited = true;
         signal.removeEventListener('abort', onAbort);
-        resolve({ code, ...(killedBy === undefined ? {} : { killedBy }), stderr: this.#lines.all() });
+        resolve({
+          code,
+          ...(killedBy === undefined ? {} : { killedBy }),
+          stderr: this.#lines.all().map(redact),
+        });
       };
       child.once('error', () => {
         if (child.pid === undefined) settle(undefined);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BackupError } from '../../lib/errors.ts';
+import { knowSecret } from '../../lib/logs/redact.ts';
 import { plainText } from '../../lib/plan/plain-text.ts';
 import { describeForm, type SettingsSchema } from './describe-form.ts';
 import type { FieldCase, FormDescription, FormField } from './form-description.ts';
@@ -60,7 +61,7 @@ export function readSettings<Schema extends SettingsSchema>(
     const value = upgraded.raw[field.name];
     const problem = checkValue(active.rule, value, 'refused');
     if (problem !== undefined) problems.push({ field: field.name, message: problemText(problem) });
-    input[field.name] = field.secret ? emptyToUndefined(value) : normalise(active.rule, value);
+    input[field.name] = field.secret ? knowSecret(emptyToUndefined(value)) : normalise(active.rule, value);
   }
   return problems.length > 0 ? { problems } : parse(spec.schema, input);
 }

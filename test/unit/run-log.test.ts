@@ -146,7 +146,6 @@ class LogWorld {
 
   constructor() {
     this.log = new RunLog({
-      events: this.events,
       clock: this.clock,
       write: async (lines) => {
         if (this.fails) throw new Error('disk full');
@@ -155,6 +154,7 @@ class LogWorld {
       },
       warn: (message) => this.warnings.push(message),
     });
+    this.log.follow(this.events);
   }
 
   open(): Promise<void> {
