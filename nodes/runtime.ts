@@ -5,6 +5,8 @@ import { BackupEngine } from '../lib/engine/backup-engine.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../lib/errors.ts';
 import { BackupEvents } from '../lib/events/event-bus.ts';
 import { requireRoom } from '../lib/health/data-folder.ts';
+import { knowEnvironmentSecrets } from '../lib/logs/redact.ts';
+import { RunLog } from '../lib/logs/run-log.ts';
 import { sweepPrivateFolders } from '../lib/private-folders.ts';
 import type { RunJournal } from '../lib/runs/journal.ts';
 import { StartupSweep } from '../lib/runs/startup-sweep.ts';
@@ -125,7 +127,16 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     opened.catch(() => (opened = undefined));
     return opened;
   };
-  const engine = new BackupEngine({ journal: journalOf(store), retries: retryLimits(settings) });
+  const clock = allClocks().get(RED.events) ?? systemClock;
+  knowEnvironmentSecrets(process.env);
+  const runLog = new RunLog({
+    clock,
+    write: async (lines) => (await store()).writeLog(lines),
+    warn: (message) => RED.log.warn(`[dbackup] ${message}`),
+  });
+  const journal = runLog.journal(journalOf(store));
+  const engine = new BackupEngine({ journal, retries: retryLimits(settings) });
+  runLog.follow(engine.events);
   const text: Translate = (key, values) => RED._(key, { ...values });
   const show = (nodeId: string, status: NodeStatus) => RED.nodes.getNode(nodeId)?.status(status);
   const board = new StatusBoard(engine.events, show, text);
@@ -145,7 +156,6 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     tell: (notice) => reports.tell(notice),
     signal: closing.signal,
   });
-  const clock = allClocks().get(RED.events) ?? systemClock;
   const happenings = new BackupEvents(clock);
   const watched = new WatchedNodes();
   // Whoever asks while it ends must not open it again.

@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { toBackupError } from '../lib/errors.ts';
+import { knowEnvironmentSecrets } from '../lib/logs/redact.ts';
 import { PRODUCT } from '../lib/product.ts';
 import type { CommandBody, CommandContext } from './command.ts';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts';
@@ -19,6 +20,7 @@ flow's credentials, or for a URL from DBACKUP_SERVER_PASSWORD or DBACKUP_SERVER_
 /** Runs one command line and ends the process with its exit code. */
 export async function main(argv: readonly string[]): Promise<never> {
   ignoreClosedPipes();
+  knowEnvironmentSecrets(process.env);
   const code = await execute(argv, createOutput());
   await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
   process.exit(code);
