@@ -16,6 +16,8 @@ const MAX_SWEEP_HOURS = 87_600;
 export const packageSettings = z.strictObject({
   /** Folder of the history and the key vault. */
   dataDir: z.string().min(1).optional(),
+  /** URL of the PostgreSQL database that the history is kept in; SQLite in the data directory without it. */
+  store: z.string().min(1).optional(),
   /** How long a message of a run may stay inside one node before the run begins without it. */
   planningSeconds: z.number().positive().optional(),
   /** How often a destination is tried in one run that fails with passing errors, the first time included. */

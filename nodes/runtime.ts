@@ -8,9 +8,10 @@ import { requireRoom } from '../lib/health/data-folder.ts';
 import { knowEnvironmentSecrets } from '../lib/logs/redact.ts';
 import { RunLog } from '../lib/logs/run-log.ts';
 import { sweepPrivateFolders } from '../lib/private-folders.ts';
-import type { RunJournal } from '../lib/runs/journal.ts';
+import { recordStages } from '../lib/runs/stage-record.ts';
 import { StartupSweep } from '../lib/runs/startup-sweep.ts';
-import { openStore, type Store } from '../lib/store/store.ts';
+import { storePlace } from '../lib/store/place.ts';
+import type { Store } from '../lib/store/store.ts';
 import { DeployWindow } from './deploy-window.ts';
 import { LaunchedFlows } from './launched-flows.ts';
 import { Operations } from './operations/operations.ts';
@@ -27,6 +28,7 @@ import { whenProcessEnds } from './process-end.ts';
 import { RunReports } from './run-reports.ts';
 import { runTracker, type TrackedRuntime } from './run-tracker.ts';
 import type { RunTracker } from './run-tracker-port.ts';
+import { RuntimeStore } from './runtime-store.ts';
 import { StatusBoard } from './status/status-board.ts';
 import type { Translate } from './status/status-text.ts';
 
@@ -57,7 +59,9 @@ export interface BackupRuntime {
   readonly settings: PackageSettings;
   /** Aborted when Node-RED ends: restores, verifications and copies hang on it. */
   readonly closing: AbortSignal;
-  /** The history; opened at the first use. */
+  /** The history: where it is, and what happens in it. */
+  readonly history: RuntimeStore;
+  /** The same, opened at the first use. */
   store(): Promise<Store>;
   /** Cancels what runs, waits until it is cleaned up, and forgets the runtime. Safe to call twice. */
   shutdown(reason: string): Promise<void>;
@@ -120,22 +124,19 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   const leastFree = leastFreeBytes(settings, process.env);
   const dataDir = dataDirectory(settings, RED.settings.userDir);
   const closing = new AbortController();
-  let opened: Promise<Store> | undefined;
-  const store = () => {
-    opened ??= openStore(dataDir);
-    // A history that could not be opened once (a full disk) is tried again.
-    opened.catch(() => (opened = undefined));
-    return opened;
-  };
   const clock = allClocks().get(RED.events) ?? systemClock;
+  const place = storePlace(dataDir, process.env, { setting: settings.store });
+  const history = new RuntimeStore(place, RED.log, clock);
+  const store = () => history.open();
   knowEnvironmentSecrets(process.env);
   const runLog = new RunLog({
     clock,
     write: async (lines) => (await store()).writeLog(lines),
     warn: (message) => RED.log.warn(`[dbackup] ${message}`),
   });
-  const journal = runLog.journal(journalOf(store));
+  const journal = runLog.journal(history.journal);
   const engine = new BackupEngine({ journal, retries: retryLimits(settings) });
+  recordStages(engine.events, (runId, text) => history.stage(runId, text), clock);
   runLog.follow(engine.events);
   const text: Translate = (key, values) => RED._(key, { ...values });
   const show = (nodeId: string, status: NodeStatus) => RED.nodes.getNode(nodeId)?.status(status);
@@ -200,7 +201,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     operations.dispose();
     board.close();
     deploys.dispose();
-    await closeStore(opened, RED.log);
+    await history.close();
   };
   return {
     engine,
@@ -217,22 +218,8 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     dataDir,
     settings,
     closing: closing.signal,
+    history,
     store,
     shutdown,
-  };
-}
-
-/** That the record of the backups could not be closed is told, and ends nothing: they are what they are. */
-async function closeStore(opened: Promise<Store> | undefined, log: RuntimeApi['log']): Promise<void> {
-  const store = await opened?.catch(() => undefined);
-  await store?.close().catch((error: unknown) => log.error(`[dbackup] ${toBackupError(error).message}`));
-}
-
-/** A journal that opens the store with the first run: a Node-RED without backups leaves no file behind. */
-function journalOf(store: () => Promise<Store>): RunJournal {
-  return {
-    opened: async (run) => (await store()).journal.opened(run),
-    state: async (runId, state) => (await store()).journal.state(runId, state),
-    finished: async (result) => (await store()).journal.finished(result),
   };
 }

@@ -148,11 +148,7 @@ async function prepareBackups(
 ): Promise<void> {
   report.follow(backup.engine.events);
   try {
-    const { interrupted } = await backup.store();
-    for (const id of interrupted) {
-      const message = `Run ${id} of an earlier process was interrupted: it is marked as failed`;
-      report.log({ level: 'warn', message });
-    }
+    await backup.store();
   } catch (thrown) {
     await runtime.stop('The history cannot be opened');
     throw thrown;

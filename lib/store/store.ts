@@ -56,7 +56,7 @@ export interface Store {
 export interface StoreOptions {
   readonly clock?: Clock;
   readonly migrations?: Migrations;
-  /** Is told of runs whose process died while this one had the store open. They are marked failed. */
+  /** Is told of runs whose process died, before this one opened the store or since. They are marked failed. */
   interrupted?(runs: readonly InterruptedRun[]): void;
   /** Is told what happens beside: that the store cannot be reached, that something was mended. */
   tell?(level: 'info' | 'warn', message: string): void;
@@ -103,6 +103,7 @@ async function begin(
   const journal = new RunRecords(backend.db, guard, () => housekeeping.instance);
   try {
     const found = await housekeeping.begin();
+    if (found.length > 0) interrupted(found);
     return createStore({ backend, guard, housekeeping, journal }, found);
   } catch (thrown) {
     backend.liveness.leave(housekeeping.instance);
