@@ -5,6 +5,7 @@ import { type AdminApi, serveActions } from './admin-routes.ts';
 import type { AnyNode, BackupMessage, Deliver, NodeBehaviour, NodeContext } from './define-node.ts';
 import { formOf, readSettings, settingsError } from './forms/settings.ts';
 import { serveOperations } from './operations/admin-operations.ts';
+import { serveRunLog } from './operations/admin-run-log.ts';
 import { type BackupRuntime, backupRuntime, type RuntimeApi } from './runtime.ts';
 import { attachOffers, findOffer, findService, PLACE, serviceOf } from './services.ts';
 import { failure } from './status/status-text.ts';
@@ -19,6 +20,7 @@ export function registerNodes(RED: NodeSetApi, definitions: readonly AnyNode[]):
   for (const definition of definitions) registerNode(RED, definition);
   serveActions(RED, definitions);
   serveOperations(RED);
+  serveRunLog(RED);
 }
 
 function registerNode(RED: RuntimeApi, definition: AnyNode): void {

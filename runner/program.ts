@@ -169,6 +169,18 @@ function addSetCommands(program: Command, run: Runner): void {
     .option('--limit <count>', 'newest so many', positiveInteger, 20)
     .addOption(jsonOption())
     .action(async (options) => run((await import('./commands/runs.ts')).runs, options));
+  withData(program.command('logs'))
+    .description('show what a run did, line by line')
+    .argument('<run>', 'id of the run as runs shows it, or "latest"')
+    .option('--job <name>', 'with "latest": of this job')
+    .addOption(
+      new Option('--level <level>', 'the least level')
+        .choices(['debug', 'info', 'warn', 'error'])
+        .default('info'),
+    )
+    .option('--follow', 'wait for more until the run has ended')
+    .addOption(new Option('--json', 'one JSON object per line'))
+    .action(async (id, options) => run((await import('./commands/logs.ts')).logs, { run: id, ...options }));
 }
 
 function addKeyCommands(program: Command, run: Runner): void {

@@ -11,11 +11,11 @@ export const MAX_LOG_PAGE = 1000;
 
 export interface LogQuery {
   /** The least level; all when absent. */
-  readonly level?: LogLevel;
+  readonly level?: LogLevel | undefined;
   /** Only lines after the one with this number. */
-  readonly after?: number;
+  readonly after?: number | undefined;
   /** At most so many, 1000 when absent or more. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
 }
 
 export interface RecordedLine extends LogLine {
@@ -29,6 +29,8 @@ export interface RunLogPage {
   readonly job: string;
   /** When it is a final one, no line comes after the last of these pages. */
   readonly state: RunState;
+  /** Why it ended so, when that is known of the run as a whole. */
+  readonly error: string | null;
   readonly lines: readonly RecordedLine[];
 }
 
@@ -60,7 +62,11 @@ export async function queryLog(
   { level = 'debug', after = 0, limit = MAX_LOG_PAGE }: LogQuery,
 ): Promise<RunLogPage | undefined> {
   // Its state first: a run that has ended by then has written all of its lines.
-  const found = await db.selectFrom('runs').select(['job', 'state']).where('id', '=', run).executeTakeFirst();
+  const found = await db
+    .selectFrom('runs')
+    .select(['job', 'state', 'error_message as error'])
+    .where('id', '=', run)
+    .executeTakeFirst();
   if (found === undefined) return undefined;
   const rows = await db
     .selectFrom('logs')
