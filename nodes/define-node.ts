@@ -2,6 +2,7 @@ import type { NodeMessage, NodeStatus } from 'node-red';
 import type { z } from 'zod';
 import type { BackupError } from '../lib/errors.ts';
 import type { TransformStep } from '../lib/plan/recipe.ts';
+import type { FireReason } from '../lib/schedule/scheduler.ts';
 import type { FormAction } from './form-actions.ts';
 import type { SettingsSchema } from './forms/describe-form.ts';
 import type { SettingsSpec } from './forms/settings.ts';
@@ -57,8 +58,11 @@ export interface NodeContext<Settings> {
   warn(message: string): void;
   /** Reports an error that no message has brought about; Catch nodes get it. */
   report(error: BackupError): void;
-  /** Sends a message that no other has brought about, and follows what comes of it: `runtime.launches`. */
-  launch(message: BackupMessage): void;
+  /**
+   * Sends a message that no other has brought about, and follows what comes of it: `runtime.launches`.
+   * @param reason anything but `manual`: nobody has asked for it, so that it starts no job that is dead-lettered
+   */
+  launch(message: BackupMessage, reason: FireReason): void;
   /** A text of the catalogue in the runtime's language. */
   text(key: string, values?: Readonly<Record<string, string | number>>): string;
 }

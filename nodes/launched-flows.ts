@@ -1,4 +1,5 @@
 import type { BackupEngine } from '../lib/engine/backup-engine.ts';
+import type { FireReason } from '../lib/schedule/scheduler.ts';
 import type { BackupMessage } from './define-node.ts';
 import type { DeployWindow } from './deploy-window.ts';
 import type { HeldMessage, MessageTrace, RunTracker, TrackedNode } from './run-tracker-port.ts';
@@ -9,6 +10,9 @@ const LOST_AFTER_MS = 6 * 3_600_000;
 const RELIABLE = /^(dbackup-|delay$)/;
 
 interface Launch {
+  /** By which its messages are known. */
+  readonly messageId: string;
+  readonly reason: FireReason;
   /** None while a deploy holds the message back. */
   trace: MessageTrace | undefined;
   /** None of its messages is anywhere any more. */
@@ -42,8 +46,13 @@ export class LaunchedFlows {
   }
 
   /** Sends a message, after a deploy that is going on; what comes of it counts from now on. */
-  launch(nodeId: string, message: BackupMessage & { readonly _msgid: string }, send: () => void): void {
-    const launch: Launch = { trace: undefined, settled: false };
+  launch(
+    nodeId: string,
+    message: BackupMessage & { readonly _msgid: string },
+    send: () => void,
+    reason: FireReason = 'manual',
+  ): void {
+    const launch: Launch = { messageId: message._msgid, reason, trace: undefined, settled: false };
     const launches = this.#launches.get(nodeId) ?? new Set();
     this.#launches.set(nodeId, launches.add(launch));
     this.#parts.deploys.afterDeploy(() => {
@@ -59,6 +68,15 @@ export class LaunchedFlows {
   isActive(nodeId: string): boolean {
     this.#giveUpLost(nodeId);
     return this.#launches.has(nodeId);
+  }
+
+  /** Why the message was launched that this one descends from; undefined when it descends from none. */
+  reasonOf({ _msgid: messageId }: BackupMessage): FireReason | undefined {
+    if (messageId === undefined) return undefined;
+    for (const launches of this.#launches.values()) {
+      for (const launch of launches) if (launch.messageId === messageId) return launch.reason;
+    }
+    return undefined;
   }
 
   /** Names of the nodes in which messages of it are. */

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { DEFAULT_LIMITS, type RetryLimits } from '../lib/engine/retries.ts';
 import { BackupError } from '../lib/errors.ts';
+import { DEAD_LETTER_AFTER } from '../lib/runs/jobs.ts';
 
 const HOUR_MS = 3_600_000;
 const DEFAULT_SWEEP_HOURS = 24;
@@ -9,6 +10,8 @@ const MIB = 1024 * 1024;
 const DEFAULT_MIN_FREE_MIB = 1024;
 /** A pebibyte: more is a mistake. */
 const MAX_MIN_FREE_MIB = 2 ** 30;
+/** Failures in a row: more is a mistake. */
+const MAX_DEAD_LETTER_AFTER = 10_000;
 /** Ten years: more is a mistake. */
 const MAX_SWEEP_HOURS = 87_600;
 
@@ -28,6 +31,8 @@ export const packageSettings = z.strictObject({
   retrySeconds: z.number().min(0).max(3600).optional(),
   /** False: schedule nodes of this Node-RED fire only when a person or a message tells them to. */
   schedules: z.boolean().optional(),
+  /** Failures in a row after which a job runs no more by itself; 0: never. */
+  deadLetterAfter: z.number().int().min(0).max(MAX_DEAD_LETTER_AFTER).optional(),
   /** How long what interrupted runs have left in a storage stays there; 0 for ever. */
   sweepAfterHours: z.number().nonnegative().max(MAX_SWEEP_HOURS).optional(),
   /** Free space that each destination must have for `readyz` to pass; 0: none. */
@@ -101,5 +106,24 @@ export function leastFreeBytes(
   throw new BackupError(
     'invalid-config',
     `DBACKUP_MIN_FREE_MIB is ${JSON.stringify(text)}: give it a number of mebibytes, as 1024, or 0 to ask for none`,
+  );
+}
+
+/**
+ * Failures in a row after which a job runs no more by itself: `DBACKUP_DEAD_LETTER_AFTER`, else as settings.js says, else
+ * 3. 0: never.
+ * @throws BackupError `invalid-config`
+ */
+export function failuresUntilDeadLetter(
+  { deadLetterAfter = DEAD_LETTER_AFTER }: PackageSettings,
+  env: Readonly<Record<string, string | undefined>>,
+): number {
+  const text = env.DBACKUP_DEAD_LETTER_AFTER?.trim() ?? '';
+  if (text === '') return deadLetterAfter;
+  const failures = Number(text);
+  if (/^\d+$/.test(text) && failures <= MAX_DEAD_LETTER_AFTER) return failures;
+  throw new BackupError(
+    'invalid-config',
+    `DBACKUP_DEAD_LETTER_AFTER is ${JSON.stringify(text)}: give it a number of failures in a row, as 3, or 0 to go on for ever`,
   );
 }

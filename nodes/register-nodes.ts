@@ -62,7 +62,8 @@ function startNode(
   }
   const { runtime, behaviour, job } = started;
   const offers = behaviour.offers ?? [];
-  const watched = { id: node.id, type: definition.type, name: node.name, offers, job };
+  const { type, role } = definition;
+  const watched = { id: node.id, type, role, template: templateOf(node), name: node.name, offers, job };
   attachOffers(node, offers);
   runtime.watched.add(watched);
   const place = findOffer(offers, PLACE);
@@ -99,6 +100,11 @@ function setUp(
   }
 }
 
+/** Node-RED gives each instance of a subflow's node an id of its own. */
+function templateOf(node: Node): string | undefined {
+  return '_alias' in node && typeof node._alias === 'string' ? node._alias : undefined;
+}
+
 function jobOf({ role }: AnyNode, settings: unknown): string | undefined {
   if (role !== 'source' || typeof settings !== 'object' || settings === null) return undefined;
   return 'job' in settings && typeof settings.job === 'string' ? settings.job : undefined;
@@ -125,9 +131,9 @@ function contextOf<Settings>(
     progress: (status) => runtime.board.update(node.id, status),
     warn: (message) => node.warn(message),
     report: (error) => node.error(error.message, {}),
-    launch(message) {
+    launch(message, reason) {
       const launched = { ...message, _msgid: message._msgid ?? randomUUID() };
-      runtime.launches.launch(node.id, launched, () => sendAs(RED, node, launched));
+      runtime.launches.launch(node.id, launched, () => sendAs(RED, node, launched), reason);
     },
     text: (key, values) => RED._(key, { ...values }),
   };

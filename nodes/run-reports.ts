@@ -1,6 +1,8 @@
 import type { EventEmitter } from 'node:events';
 import type { NodeAPI, NodeMessage } from 'node-red';
 import { type BackupError, messageAbout } from '../lib/errors.ts';
+import { deadLetterText } from '../lib/runs/dead-letter-text.ts';
+import type { JobChange } from '../lib/runs/jobs.ts';
 import type { EngineEvents, RunNotice } from '../lib/runs/outcome.ts';
 
 type ReportApi = Pick<NodeAPI, 'nodes' | 'log'>;
@@ -35,6 +37,19 @@ export class RunReports {
     const node = this.#RED.nodes.getNode(nodeId);
     if (node) node.error(text, this.#messages.get(runId)?.get(nodeId));
     else this.#RED.log.error(`[dbackup] ${text}`);
+  }
+
+  /**
+   * A job runs no more by itself: told once, at the source that has opened the run, with its message.
+   * @param sources those of the job, in case that a deploy has replaced it
+   */
+  deadLettered(change: JobChange, sources: readonly { readonly id: string }[]): void {
+    const messages = this.#messages.get(change.runId ?? '') ?? new Map<string, NodeMessage>();
+    const ids = [...messages.keys(), ...sources.map(({ id }) => id)];
+    const id = ids.find((candidate) => this.#RED.nodes.getNode(candidate));
+    const text = deadLetterText(change);
+    if (id === undefined) this.#RED.log.error(`[dbackup] ${text}`);
+    else this.#RED.nodes.getNode(id)?.error(text, messages.get(id) ?? {});
   }
 
   /** A line of the node that it concerns, else of the log. */

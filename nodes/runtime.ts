@@ -8,16 +8,19 @@ import { requireRoom } from '../lib/health/data-folder.ts';
 import { knowEnvironmentSecrets } from '../lib/logs/redact.ts';
 import { RunLog } from '../lib/logs/run-log.ts';
 import { sweepPrivateFolders } from '../lib/private-folders.ts';
+import { JobBook } from '../lib/runs/job-book.ts';
 import { recordStages } from '../lib/runs/stage-record.ts';
 import { StartupSweep } from '../lib/runs/startup-sweep.ts';
 import { storePlace } from '../lib/store/place.ts';
 import type { Store } from '../lib/store/store.ts';
 import { DeployWindow } from './deploy-window.ts';
+import { JobsBehind } from './jobs-behind.ts';
 import { LaunchedFlows } from './launched-flows.ts';
 import { Operations } from './operations/operations.ts';
 import { WatchedNodes } from './operations/watched-nodes.ts';
 import {
   dataDirectory,
+  failuresUntilDeadLetter,
   leastFreeBytes,
   type PackageSettings,
   readPackageSettings,
@@ -29,6 +32,7 @@ import { RunReports } from './run-reports.ts';
 import { runTracker, type TrackedRuntime } from './run-tracker.ts';
 import type { RunTracker } from './run-tracker-port.ts';
 import { RuntimeStore } from './runtime-store.ts';
+import { JobStatus } from './status/job-status.ts';
 import { StatusBoard } from './status/status-board.ts';
 import type { Translate } from './status/status-text.ts';
 
@@ -52,6 +56,10 @@ export interface BackupRuntime {
   readonly startupSweep: StartupSweep;
   /** The backup nodes that run now. */
   readonly watched: WatchedNodes;
+  /** How jobs do, and which of them may run by themselves. */
+  readonly jobs: JobBook;
+  /** Which backups a node starts. */
+  readonly jobsBehind: JobsBehind;
   /** Health and metrics. */
   readonly operations: Operations;
   /** Folder of the history and the key vault. */
@@ -122,6 +130,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   const settings = readPackageSettings((RED.settings as { dbackup?: unknown }).dbackup);
   const graceMs = sweepGraceMs(settings, process.env);
   const leastFree = leastFreeBytes(settings, process.env);
+  const deadLetterAfter = failuresUntilDeadLetter(settings, process.env);
   const dataDir = dataDirectory(settings, RED.settings.userDir);
   const closing = new AbortController();
   const clock = allClocks().get(RED.events) ?? systemClock;
@@ -134,10 +143,18 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     write: async (lines) => (await store()).writeLog(lines),
     warn: (message) => RED.log.warn(`[dbackup] ${message}`),
   });
-  const journal = runLog.journal(history.journal);
+  const watched = new WatchedNodes();
+  const jobs = new JobBook({
+    clock,
+    deadLetterAfter,
+    store,
+    deadLettered: (change) => reports.deadLettered(change, watched.sourcesOfJob(change.job)),
+  });
+  const journal = jobs.journal(runLog.journal(history.journal));
   const engine = new BackupEngine({ journal, retries: retryLimits(settings) });
   recordStages(engine.events, (runId, text) => history.stage(runId, text), clock);
   runLog.follow(engine.events);
+  jobs.follow(engine);
   const text: Translate = (key, values) => RED._(key, { ...values });
   const show = (nodeId: string, status: NodeStatus) => RED.nodes.getNode(nodeId)?.status(status);
   const board = new StatusBoard(engine.events, show, text);
@@ -158,7 +175,20 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     signal: closing.signal,
   });
   const happenings = new BackupEvents(clock);
-  const watched = new WatchedNodes();
+  const jobsBehind = new JobsBehind({
+    events: RED.events,
+    eachNode: (call) => RED.nodes.eachNode(call),
+    watched,
+  });
+  const jobStatus = new JobStatus({
+    flows: RED.events,
+    events: engine.events,
+    jobs,
+    watched,
+    board,
+    text,
+    schedules: settings.schedules !== false,
+  });
   // Whoever asks while it ends must not open it again.
   const storeWhileOpen = async () => {
     throwIfAborted(closing.signal);
@@ -200,6 +230,8 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     await Promise.all([engine.shutdown(reason), startupSweep.idle()]);
     operations.dispose();
     board.close();
+    jobStatus.dispose();
+    jobsBehind.dispose();
     deploys.dispose();
     await history.close();
   };
@@ -214,6 +246,8 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     reports,
     startupSweep,
     watched,
+    jobs,
+    jobsBehind,
     operations,
     dataDir,
     settings,

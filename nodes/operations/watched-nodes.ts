@@ -1,14 +1,25 @@
 import type { DestinationBinding } from '../../lib/plan/bindings.ts';
+import type { NodeRole } from '../node-role.ts';
 import { findOffer, type Offer, PLACE, SCHEDULE, type ScheduleService } from '../services.ts';
 
 /** A running node, as far as health and metrics look at it. */
 export interface WatchedNode {
   readonly id: string;
   readonly type: string;
+  readonly role: NodeRole;
+  /** Id of the node in the subflow that it is an instance of. */
+  readonly template?: string | undefined;
   readonly name?: string | undefined;
   readonly offers: readonly Offer[];
   /** Name of the job that a source opens runs of. */
   readonly job?: string | undefined;
+}
+
+/** A source as it runs now. */
+export interface RunningSource {
+  readonly id: string;
+  /** Name of the job that it opens runs of. */
+  readonly job: string;
 }
 
 /** What is no name for people but an address, or might hold a secret. */
@@ -33,6 +44,27 @@ export class WatchedNodes {
 
   jobs(): string[] {
     return [...new Set([...this.#nodes.values()].flatMap(({ job }) => job ?? []))];
+  }
+
+  /** Sources that open runs of that job. */
+  sourcesOfJob(job: string): RunningSource[] {
+    return sourcesAmong([...this.#nodes.values()].filter((node) => node.job === job));
+  }
+
+  /** The source with this id in the flow; several where that is in a subflow. */
+  sourcesOf(id: string): RunningSource[] {
+    return sourcesAmong(this.#instancesOf(id));
+  }
+
+  /** What the node with this id in the flow is; undefined of one that does not run. */
+  roleOf(id: string): NodeRole | undefined {
+    return this.#instancesOf(id)[0]?.role;
+  }
+
+  #instancesOf(id: string): WatchedNode[] {
+    const node = this.#nodes.get(id);
+    if (node !== undefined) return [node];
+    return [...this.#nodes.values()].filter(({ template }) => template === id);
   }
 
   /** Destinations whose storage is set up: others tell so themselves. */
@@ -64,6 +96,10 @@ export class WatchedNodes {
     const sharers = [...this.#nodes.values()].filter((other) => other.name === name && isLike(other, node));
     return sharers.length > 1 ? `${name} ${id}` : name;
   }
+}
+
+function sourcesAmong(nodes: readonly WatchedNode[]): RunningSource[] {
+  return nodes.flatMap(({ id, job }) => (job === undefined ? [] : [{ id, job }]));
 }
 
 function isLike(one: WatchedNode, other: WatchedNode): boolean {

@@ -6,6 +6,7 @@ import { type Recipe, readRecipe, type SourceStep } from '../../lib/plan/recipe.
 import type { SourceDriver } from '../../lib/sources/driver.ts';
 import type { BackupMessage, Deliver, NodeContext } from '../define-node.ts';
 import { openedRun } from '../message-recipe.ts';
+import { isLeftOut } from './dead-letter.ts';
 
 export interface SourcePart {
   readonly driver: SourceDriver;
@@ -40,6 +41,7 @@ export async function passSource(
   const recipe = readRecipe(message.backup);
   // A committed backup is over: its message may well start the next one.
   const joins = recipe !== undefined && recipe.set === undefined;
+  if (!joins && (await isLeftOut(context, part.job, message))) return;
   // In a run that others have opened their databases are to be saved all the same: there this source fails alone.
   if (!joins && part.driver.prepare !== undefined) await prepare(part.driver, context.runtime.closing);
   const next = joins ? joinRun(context, part, recipe) : openRun(context, part, message);

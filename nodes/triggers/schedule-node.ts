@@ -1,4 +1,4 @@
-import { BackupError } from '../../lib/errors.ts';
+import { BackupError, toBackupError } from '../../lib/errors.ts';
 import type { ScheduleWatch } from '../../lib/health/schedule-check.ts';
 import { DueFires } from '../../lib/schedule/due-fires.ts';
 import { timetableOf } from '../../lib/schedule/options.ts';
@@ -49,6 +49,7 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
     this.#lookedAt = this.#now();
     if (!this.#firesByItself()) return;
     runtime.launches.onEnded(id, () => this.#scheduler.wake());
+    runtime.jobs.watch(this.#onDeadLetters);
     runtime.closing.addEventListener('abort', this.#onClosing);
     runtime.deploys.onceStarted(() => {
       runtime.clock.setTimer(() => this.#scheduler.wake(), SETTLE_MS);
@@ -57,7 +58,9 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
 
   stop(): void {
     this.#scheduler.stop();
-    this.#context.runtime.closing.removeEventListener('abort', this.#onClosing);
+    const { runtime } = this.#context;
+    runtime.closing.removeEventListener('abort', this.#onClosing);
+    runtime.jobs.unwatch(this.#onDeadLetters);
   }
 
   async obey(message: BackupMessage): Promise<void> {
@@ -92,7 +95,7 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
     if (runtime.closing.aborted) return;
     if (reason === 'schedule') this.#latenessMs = this.#now() - at;
     const payload = { scheduledAt: new Date(at).toISOString(), reason, missed };
-    this.#context.launch({ topic: self.name ?? '', payload });
+    this.#context.launch({ topic: self.name ?? '', payload }, reason);
   }
 
   isBusy(): boolean {
@@ -104,7 +107,12 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
     const now = this.#now();
     this.#view = view;
     this.#lookedAt = now;
-    const status = scheduleStatus(view, this.#text, (at) => shortTime(at, this.#fires.timetable.zone, now));
+    this.#showStatus(view, now);
+  }
+
+  #showStatus(view: ScheduleView, now: number): void {
+    const time = (at: number) => shortTime(at, this.#fires.timetable.zone, now);
+    const status = scheduleStatus(view, this.#text, time, this.#deadLetters());
     const shown = JSON.stringify(status);
     if (shown !== this.#shown) this.#context.status(status);
     this.#shown = shown;
@@ -114,6 +122,26 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
     const { runtime, id } = this.#context;
     const holders = runtime.launches.holders(id).join(', ') || '–';
     this.#context.warn(this.#text('message.skipped', { at: this.#time(at), holders }));
+    this.#recordSkipped(at, holders).catch((thrown: unknown) => {
+      this.#context.warn(this.#text('message.unrecorded', { reason: toBackupError(thrown).message }));
+    });
+  }
+
+  async #recordSkipped(at: number, holders: string): Promise<void> {
+    const { runtime, id, label } = this.#context;
+    const message = `The fire of ${label} at ${this.#time(at)} was skipped: what an earlier one has started still goes on (in: ${holders})`;
+    const sources = runtime.jobsBehind.sources(id);
+    for (const job of new Set(sources.map((source) => source.job))) {
+      const nodes = [id, ...sources.filter((source) => source.job === job).map((source) => source.id)];
+      await runtime.jobs.skip({ job, reason: 'overlap', message, nodes });
+    }
+  }
+
+  /** Jobs behind it that it begins no more. */
+  #deadLetters(): string[] {
+    const { runtime, id } = this.#context;
+    const { deadLetters } = runtime.jobs;
+    return deadLetters.size === 0 ? [] : runtime.jobsBehind.jobs(id).filter((job) => deadLetters.has(job));
   }
 
   dropped(at: number, count: number): void {
@@ -143,6 +171,10 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
   #time(at: number): string {
     return dateAndTime(at, this.#fires.timetable.zone);
   }
+
+  readonly #onDeadLetters = (): void => {
+    if (this.#view !== undefined) this.#showStatus(this.#view, this.#now());
+  };
 
   readonly #onClosing = (): void => this.stop();
 

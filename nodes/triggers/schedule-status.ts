@@ -5,12 +5,21 @@ import { failure, type Translate } from '../status/status-text.ts';
 /**
  * What a schedule node shows.
  * @param time writes an instant for people
+ * @param deadLetters jobs that it begins no more
  */
 export function scheduleStatus(
   view: ScheduleView,
   text: Translate,
   time: (at: number) => string,
+  deadLetters: readonly string[],
 ): NodeStatus {
+  const status = viewStatus(view, text, time);
+  if (deadLetters.length === 0 || view.state === 'failed') return status;
+  const dead = text('status.deadLetters', { jobs: deadLetters.join(', ') });
+  return { ...status, fill: 'red', shape: 'ring', text: `✗ ${dead} · ${status.text ?? ''}` };
+}
+
+function viewStatus(view: ScheduleView, text: Translate, time: (at: number) => string): NodeStatus {
   switch (view.state) {
     case 'waiting':
       return { fill: 'grey', shape: 'dot', text: text('status.next', { next: time(view.next) }) };
