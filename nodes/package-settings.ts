@@ -2,6 +2,8 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { DEFAULT_LIMITS, type RetryLimits } from '../lib/engine/retries.ts';
 import { BackupError } from '../lib/errors.ts';
+import { MOST_AT_A_TIME } from '../lib/queue/limits.ts';
+import { MAX_SHUTDOWN_SECONDS, SHUTDOWN_MODES } from '../lib/runs/shutdown.ts';
 import { DEAD_LETTER_AFTER } from '../lib/runs/jobs.ts';
 
 const HOUR_MS = 3_600_000;
@@ -29,6 +31,14 @@ export const packageSettings = z.strictObject({
   databaseAttempts: z.number().int().min(1).max(100).optional(),
   /** Longest pause before a second attempt; it doubles with each further one. */
   retrySeconds: z.number().min(0).max(3600).optional(),
+  /** How many runs may go on at a time. */
+  concurrency: z.number().int().min(1).max(MOST_AT_A_TIME).optional(),
+  /** How many of them on one database server. */
+  perServer: z.number().int().min(1).max(MOST_AT_A_TIME).optional(),
+  /** What becomes of running backups when the process is told to end. */
+  shutdown: z.enum(SHUTDOWN_MODES).optional(),
+  /** How long that may take. */
+  shutdownSeconds: z.number().positive().max(MAX_SHUTDOWN_SECONDS).optional(),
   /** False: schedule nodes of this Node-RED fire only when a person or a message tells them to. */
   schedules: z.boolean().optional(),
   /** Failures in a row after which a job runs no more by itself; 0: never. */

@@ -75,7 +75,7 @@ function startNode(
     runtime.watched.remove(watched);
     behaviour.close?.();
     // A deploy leaves the runs alone; when Node-RED ends, it waits until they are cleaned up.
-    if (runtime.closing.aborted) runtime.shutdown('Node-RED ends').then(done, done);
+    if (runtime.ending.aborted) runtime.shutdown('Node-RED ends').then(done, done);
     else done();
   });
 }

@@ -10,11 +10,13 @@ import { RunLog } from '../lib/logs/run-log.ts';
 import { sweepPrivateFolders } from '../lib/private-folders.ts';
 import { JobBook } from '../lib/runs/job-book.ts';
 import { recordStages } from '../lib/runs/stage-record.ts';
+import { describeLeft, drainSignal, type ShutdownPlan } from '../lib/runs/shutdown.ts';
 import { StartupSweep } from '../lib/runs/startup-sweep.ts';
 import { storePlace } from '../lib/store/place.ts';
 import type { Store } from '../lib/store/store.ts';
 import { DeployWindow } from './deploy-window.ts';
 import { JobsBehind } from './jobs-behind.ts';
+import { drainRuns } from './drain-runs.ts';
 import { LaunchedFlows } from './launched-flows.ts';
 import { Operations } from './operations/operations.ts';
 import { WatchedNodes } from './operations/watched-nodes.ts';
@@ -28,11 +30,13 @@ import {
   sweepGraceMs,
 } from './package-settings.ts';
 import { whenProcessEnds } from './process-end.ts';
+import { queueLimits } from './queue-settings.ts';
 import { RunReports } from './run-reports.ts';
 import { runTracker, type TrackedRuntime } from './run-tracker.ts';
 import type { RunTracker } from './run-tracker-port.ts';
 import { RuntimeStore } from './runtime-store.ts';
 import { JobStatus } from './status/job-status.ts';
+import { shutdownPlan } from './shutdown-settings.ts';
 import { StatusBoard } from './status/status-board.ts';
 import type { Translate } from './status/status-text.ts';
 
@@ -65,14 +69,19 @@ export interface BackupRuntime {
   /** Folder of the history and the key vault. */
   readonly dataDir: string;
   readonly settings: PackageSettings;
+  /** Aborted when Node-RED is about to end: nothing new begins from then on. */
+  readonly ending: AbortSignal;
   /** Aborted when Node-RED ends: restores, verifications and copies hang on it. */
   readonly closing: AbortSignal;
   /** The history: where it is, and what happens in it. */
   readonly history: RuntimeStore;
   /** The same, opened at the first use. */
   store(): Promise<Store>;
-  /** Cancels what runs, waits until it is cleaned up, and forgets the runtime. Safe to call twice. */
-  shutdown(reason: string): Promise<void>;
+  /**
+   * Cancels what runs, waits until it is cleaned up, and forgets the runtime. Safe to call twice.
+   * @param until what runs may come to its end until this aborts; without it, it is cancelled at once
+   */
+  shutdown(reason: string, until?: AbortSignal): Promise<void>;
 }
 
 /** The part of `RED` that identifies a Node-RED and its package settings. */
@@ -132,6 +141,11 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   const leastFree = leastFreeBytes(settings, process.env);
   const deadLetterAfter = failuresUntilDeadLetter(settings, process.env);
   const dataDir = dataDirectory(settings, RED.settings.userDir);
+  const limits = queueLimits(settings, process.env);
+  // Without its admin root, Node-RED is part of another program, which has its own ways to end.
+  const embedded = (RED.settings as { httpAdminRoot?: unknown }).httpAdminRoot === false;
+  const plan = shutdownPlan(settings, process.env, embedded ? 'runner' : 'node-red');
+  const ending = new AbortController();
   const closing = new AbortController();
   const clock = allClocks().get(RED.events) ?? systemClock;
   const place = storePlace(dataDir, process.env, { setting: settings.store });
@@ -151,7 +165,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     deadLettered: (change) => reports.deadLettered(change, watched.sourcesOfJob(change.job)),
   });
   const journal = jobs.journal(runLog.journal(history.journal));
-  const engine = new BackupEngine({ journal, retries: retryLimits(settings) });
+  const engine = new BackupEngine({ journal, retries: retryLimits(settings), limits });
   recordStages(engine.events, (runId, text) => history.stage(runId, text), clock);
   runLog.follow(engine.events);
   jobs.follow(engine);
@@ -199,7 +213,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     clock,
     watched,
     events: RED.events,
-    closing: closing.signal,
+    closing: ending.signal,
     leastFreeBytes: leastFree,
     schedules: settings.schedules !== false,
     probeStore: async () => {
@@ -215,16 +229,12 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     RED.log.warn(`[dbackup] ${toBackupError(error).message}`),
   );
   let ended: Promise<void> | undefined;
-  const shutdown = (reason: string) => (ended ??= end(reason));
-  // Without its admin root, Node-RED is part of another program, which has its own ways to end.
-  const embedded = (RED.settings as { httpAdminRoot?: unknown }).httpAdminRoot === false;
-  const endCleanly = () => {
-    shutdown('Node-RED ends').catch((error: unknown) => RED.log.error(toBackupError(error).message));
-  };
-  const release = embedded ? () => undefined : whenProcessEnds(endCleanly);
-  const end = async (reason: string) => {
+  const shutdown = (reason: string, until?: AbortSignal) => (ended ??= end(reason, until));
+  const release = embedded ? () => undefined : endWithProcess(plan, engine, shutdown, RED.log);
+  const end = async (reason: string, until?: AbortSignal) => {
+    ending.abort(new BackupError('aborted', reason));
+    if (until !== undefined) await drainRuns({ engine, tracker }, reason, until);
     forget();
-    release();
     RED.events.removeListener('flows:started', beginSweep);
     closing.abort(new BackupError('aborted', reason));
     await Promise.all([engine.shutdown(reason), startupSweep.idle()]);

@@ -1,5 +1,6 @@
 import type { ExitCode } from './exit-codes.ts';
 import type { Output } from './output.ts';
+import type { StopManner } from './signals.ts';
 
 /** What every command gets besides its own arguments. */
 export interface CommandContext {
@@ -8,6 +9,8 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   /** The exit code of the signal that came, if one did. */
   readonly stopCode: () => ExitCode | undefined;
+  /** Says how the command ends when a signal comes. */
+  readonly onStop: (manner: StopManner) => void;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 

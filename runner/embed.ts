@@ -139,26 +139,26 @@ class Embedded implements EmbeddedRuntime {
     assertAllRun(runtime, expected, this.#log);
   }
 
-  stop(reason = 'the runner ends'): Promise<void> {
-    this.#stopping ??= this.#stop(reason);
+  stop(reason = 'the runner ends', until?: AbortSignal): Promise<void> {
+    this.#stopping ??= this.#stop(reason, until);
     return this.#stopping;
   }
 
-  async #stop(reason: string): Promise<void> {
+  async #stop(reason: string, until?: AbortSignal): Promise<void> {
     const backup = existingRuntime(this);
     try {
-      if (backup !== undefined) await this.#cancelRuns(backup, reason);
+      if (backup !== undefined) await this.#endRuns(backup, reason, until);
     } finally {
       await this.#cleanup.run();
     }
   }
 
-  /** Nodes behind a cancelled backup get a moment to tell people of it. */
-  async #cancelRuns(backup: BackupRuntime, reason: string): Promise<void> {
-    const cancelled = backup.engine.activeRuns().length > 0;
+  /** Nodes behind a backup that has ended get a moment to tell people of it. */
+  async #endRuns(backup: BackupRuntime, reason: string, until?: AbortSignal): Promise<void> {
+    const ended = backup.engine.activeRuns().length > 0;
     this.#tracker?.countAll();
-    await backup.shutdown(reason);
-    if (cancelled) await within(FAREWELL_MS, this.#tracker?.idle());
+    await backup.shutdown(reason, until);
+    if (ended) await within(FAREWELL_MS, this.#tracker?.idle());
   }
 
   #httpNodes(root: string): RequestHandler {

@@ -3,6 +3,7 @@ import { DEFAULT_LIMITS } from '../lib/engine/retries.ts';
 import { toBackupError } from '../lib/errors.ts';
 import type { FlowNode } from '../lib/plan/flow-file.ts';
 import { leastFreeBytes, type PackageSettings, sweepGraceMs } from '../nodes/package-settings.ts';
+import { queueLimits } from '../nodes/queue-settings.ts';
 import { type BackupRuntime, existingRuntime } from '../nodes/runtime.ts';
 import { parseDuration } from './duration.ts';
 import { startRuntime } from './embed.ts';
@@ -22,6 +23,8 @@ export interface PaceOptions {
   readonly planning?: string;
   /** How often a destination that fails is tried, and a database dumped, as far as the default allows more. */
   readonly attempts?: number;
+  /** How many runs may go on at a time; 2 without it. */
+  readonly concurrency?: number;
 }
 
 export interface SessionOptions extends FlowOptions, PaceOptions {
@@ -41,8 +44,11 @@ export interface FlowSession {
   readonly backup: BackupRuntime | undefined;
   /** What nodes have reported so far, in a flow that runs once. */
   readonly reports: NodeReports;
-  /** Cancels what runs, waits until it is cleaned up, and stops Node-RED. */
-  close(reason: string): Promise<void>;
+  /**
+   * Cancels what runs, waits until it is cleaned up, and stops Node-RED.
+   * @param until what runs may come to its end until this aborts; without it, it is cancelled at once
+   */
+  close(reason: string, until?: AbortSignal): Promise<void>;
 }
 
 /**
@@ -93,6 +99,7 @@ async function start(
   globalThis.console = new Console(process.stderr);
   // The nodes read it from the environment, where it comes before settings.
   process.env.DBACKUP_DATA = dataDirectory(options, env);
+  if (options.concurrency !== undefined) process.env.DBACKUP_CONCURRENCY = `${options.concurrency}`;
   const once = options.once ?? false;
   const reports = new NodeReports();
   const logger = (line: LogLine) => {
@@ -118,8 +125,8 @@ async function start(
     runtime,
     backup,
     reports,
-    async close(reason) {
-      await runtime.stop(reason);
+    async close(reason, until) {
+      await runtime.stop(reason, until);
       stopListening?.();
     },
   };
@@ -130,12 +137,17 @@ async function start(
  * value shall end the start.
  * @throws BackupError `invalid-config`
  */
-function packageSettingsOf({ planning, attempts }: PaceOptions, env: Environment): PackageSettings {
+function packageSettingsOf(
+  { planning, attempts, concurrency }: PaceOptions,
+  env: Environment,
+): PackageSettings {
   sweepGraceMs({}, env);
   leastFreeBytes({}, env);
+  queueLimits({}, env);
   const databaseAttempts = Math.min(attempts ?? 1, DEFAULT_LIMITS.databaseAttempts);
   return {
     ...(planning === undefined ? {} : { planningSeconds: parseDuration(planning) / 1000 }),
+    ...(concurrency === undefined ? {} : { concurrency }),
     ...(attempts === undefined ? {} : { destinationAttempts: attempts, databaseAttempts }),
   };
 }

@@ -1,7 +1,8 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { toBackupError } from '../lib/errors.ts';
+import { BackupError, toBackupError } from '../lib/errors.ts';
 import { knowEnvironmentSecrets } from '../lib/logs/redact.ts';
 import { PRODUCT } from '../lib/product.ts';
+import { describeLeft } from '../lib/runs/shutdown.ts';
 import type { CommandBody, CommandContext } from './command.ts';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts';
 import { createOutput, ignoreClosedPipes, type Output } from './output.ts';
@@ -10,7 +11,7 @@ import { listenForStop } from './signals.ts';
 const HELP = `
 Exit codes:
   0 ok   1 failed   2 usage or invalid flow   3 could not start   4 deadline   5 partial
-  130 and 143: stopped by SIGINT or SIGTERM, after everything was cleaned up
+  130 and 143: stopped by SIGINT or SIGTERM, after everything was cleaned up or the time for that was over
 
 Keys are never given as arguments. They are looked for in the key vault of the data directory
 (opened with DBACKUP_MASTER_KEY or DBACKUP_MASTER_KEY_FILE), in the files that options name, and
@@ -27,11 +28,17 @@ export async function main(argv: readonly string[]): Promise<never> {
 }
 
 async function execute(argv: readonly string[], output: Output): Promise<ExitCode> {
-  const stop = listenForStop();
+  const stop = listenForStop({
+    late: (manner, exitCode) => {
+      if (manner.tellLate === undefined) output.error(new BackupError('stalled', describeLeft([])));
+      else manner.tellLate(exitCode);
+    },
+  });
   const context: CommandContext = {
     output,
     signal: stop.signal,
     stopCode: () => stop.exitCode,
+    onStop: (manner) => stop.adopt(manner),
     env: process.env,
   };
   let code: ExitCode = EXIT.ok;
@@ -90,6 +97,10 @@ function addFlowCommands(program: Command, run: Runner): void {
     .argument('<flow>', FLOW_HELP)
     .option('--host <address>', 'address that HTTP In nodes are served at', '127.0.0.1')
     .option('--port <number>', 'port that HTTP In nodes are served at', portNumber, 1880)
+    .option(
+      '--drain <time>',
+      'when told to stop, let running backups come to their end: the process ends within 90s, 10m, 6h',
+    )
     .action(async (flow, options) => run((await import('./commands/serve.ts')).serve, { flow, ...options }));
   withCredentials(program.command('validate'))
     .description('list every problem of a flow, without running it')
@@ -262,6 +273,7 @@ function withReport(command: Command): Command {
       'how often a destination with a passing trouble is tried (default: 5), and a database dumped (at most 3)',
       positiveInteger,
     )
+    .option('--concurrency <number>', 'how many runs may go on at a time (default: 2)', positiveInteger)
     .addOption(new Option('--json', 'tell what happens as one JSON object per line on stdout'))
     .option('--quiet', 'say nothing unless something is wrong');
 }

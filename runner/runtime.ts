@@ -74,6 +74,7 @@ export interface EmbeddedRuntime {
   /**
    * Cancels the backups that run and waits until they are cleaned up, then closes the flow (nodes have 15 s)
    * and the HTTP port. Safe to call twice.
+   * @param until what runs may come to its end until this aborts; without it, it is cancelled at once
    */
-  stop(reason?: string): Promise<void>;
+  stop(reason?: string, until?: AbortSignal): Promise<void>;
 }

@@ -1,10 +1,11 @@
 import type { EventEmitter } from 'node:events';
 import type { NodeStatus } from 'node-red';
-import type { EngineEvents, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
+import type { EngineEvents, QueuedRun, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
 import type { NodeRole } from '../node-role.ts';
 import {
   destinationProgress,
   destinationResult,
+  queued,
   sourceProgress,
   sourceResult,
   TRANSFORM_PROGRESS,
@@ -30,6 +31,8 @@ export class StatusBoard {
   readonly #text: Translate;
   readonly #nodes = new Map<string, Shown>();
   readonly #runs = new Map<string, readonly string[]>();
+  /** Runs that were shown as waiting for their turn. */
+  readonly #waiting = new Set<string>();
 
   constructor(
     events: EventEmitter<EngineEvents>,
@@ -39,8 +42,10 @@ export class StatusBoard {
     this.#send = send;
     this.#text = text;
     events.on('progress', (progress) => this.#progress(progress));
+    events.on('queued', (run) => this.#queued(run));
     events.on('state', ({ runId, state, nodes }) => {
-      if (state === 'running') this.#runs.set(runId, nodes);
+      if (state === 'queued' || state === 'running') this.#runs.set(runId, nodes);
+      if (state === 'running' && this.#waiting.delete(runId)) this.#begun(nodes);
     });
     events.on('finished', (result) => this.#finished(result));
   }
@@ -79,6 +84,16 @@ export class StatusBoard {
     this.#nodes.clear();
   }
 
+  #queued(run: QueuedRun): void {
+    this.#waiting.add(run.runId);
+    for (const nodeId of run.nodes) this.#render(nodeId, () => queued(run, this.#text));
+  }
+
+  /** Its first figures may take a while. */
+  #begun(nodes: readonly string[]): void {
+    for (const nodeId of nodes) this.#render(nodeId, () => TRANSFORM_PROGRESS);
+  }
+
   #progress(progress: RunProgress): void {
     this.#runs.set(progress.runId, progress.nodes);
     for (const nodeId of progress.nodes) {
@@ -102,6 +117,7 @@ export class StatusBoard {
       this.#flush(nodeId, shown);
     }
     this.#runs.delete(result.runId);
+    this.#waiting.delete(result.runId);
   }
 
   #render(nodeId: string, render: (role: NodeRole) => NodeStatus): void {

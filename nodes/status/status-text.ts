@@ -1,6 +1,12 @@
 import type { NodeStatus } from 'node-red';
 import { BackupError } from '../../lib/errors.ts';
-import type { CommittedSet, DestinationOutcome, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
+import type {
+  CommittedSet,
+  DestinationOutcome,
+  QueuedRun,
+  RunProgress,
+  RunResult,
+} from '../../lib/runs/outcome.ts';
 import { storedBytes } from '../set-summary.ts';
 import { formatBytes, formatTime } from './quantities.ts';
 
@@ -38,6 +44,11 @@ function retryOf({ retry }: RunProgress, node: string, text: Translate): NodeSta
   if (retry === undefined || !retry.nodes.includes(node)) return undefined;
   const { attempt, attempts, seconds } = retry;
   return { fill: 'yellow', shape: 'ring', text: text('status.retry', { attempt, attempts, seconds }) };
+}
+
+/** What every node of a run shows that waits for its turn. */
+export function queued({ position, count }: QueuedRun, text: Translate): NodeStatus {
+  return { fill: 'blue', shape: 'ring', text: text('status.queued', { position, count }) };
 }
 
 /** What a transform shows: that it is at work. Its neighbours' figures need the room beside it. */

@@ -50,7 +50,7 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
     if (!this.#firesByItself()) return;
     runtime.launches.onEnded(id, () => this.#scheduler.wake());
     runtime.jobs.watch(this.#onDeadLetters);
-    runtime.closing.addEventListener('abort', this.#onClosing);
+    runtime.ending.addEventListener('abort', this.#onEnding);
     runtime.deploys.onceStarted(() => {
       runtime.clock.setTimer(() => this.#scheduler.wake(), SETTLE_MS);
     });
@@ -59,7 +59,7 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
   stop(): void {
     this.#scheduler.stop();
     const { runtime } = this.#context;
-    runtime.closing.removeEventListener('abort', this.#onClosing);
+    runtime.ending.removeEventListener('abort', this.#onEnding);
     runtime.jobs.unwatch(this.#onDeadLetters);
   }
 
@@ -92,7 +92,7 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
 
   start({ at, reason, missed }: Fire): void {
     const { runtime, self } = this.#context;
-    if (runtime.closing.aborted) return;
+    if (runtime.ending.aborted) return;
     if (reason === 'schedule') this.#latenessMs = this.#now() - at;
     const payload = { scheduledAt: new Date(at).toISOString(), reason, missed };
     this.#context.launch({ topic: self.name ?? '', payload }, reason);
@@ -176,7 +176,7 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
     if (this.#view !== undefined) this.#showStatus(this.#view, this.#now());
   };
 
-  readonly #onClosing = (): void => this.stop();
+  readonly #onEnding = (): void => this.stop();
 
   readonly #text = (key: string, values?: Readonly<Record<string, string | number>>): string =>
     this.#context.text(`${this.#context.type}.${key}`, values);

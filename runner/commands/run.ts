@@ -13,6 +13,7 @@ import type { NodeError } from '../node-reports.ts';
 import { createReport, type ReportOptions } from '../report/create-report.ts';
 import type { RunReport } from '../report/run-report.ts';
 import { exitCodeOfRun } from '../run-outcome.ts';
+import { Stopping, stopPlan } from '../stopping.ts';
 
 /** How long the end waits for storages to be swept of what earlier runs have left, in ms. */
 const SWEEP_PATIENCE_MS = 60_000;
@@ -43,6 +44,8 @@ export const run: CommandBody<RunInput> = async (input, context) => {
 
 async function runOnce(input: RunInput, report: RunReport, context: CommandContext): Promise<Attempt> {
   const limit = deadlineSignal(input.deadline);
+  const stopping = new Stopping(stopPlan(undefined, context.env), report, context);
+  limit.addEventListener('abort', () => stopping.hurry());
   let trigger: FlowNode | undefined;
   const prepare = ({ nodes }: FlowInput) => {
     const triggers = flowTriggers(nodes, backupNodeTypes);
@@ -51,10 +54,13 @@ async function runOnce(input: RunInput, report: RunReport, context: CommandConte
   };
   const session = await openSession({ ...input, once: true, prepare }, report, context.env);
   if (typeof session === 'number') return { exitCode: session, results: [], nodeErrors: [] };
+  stopping.session = session;
   const results: RunResult[] = [];
   session.backup?.engine.events.on('finished', (result) => results.push(result));
   const signal = AbortSignal.any([context.signal, limit]);
-  const stopped = await runToEnd(session, trigger, signal);
+  const stopped = await runToEnd(session, trigger, signal, () =>
+    limit.aborted ? undefined : stopping.until(),
+  );
   const nodeErrors = session.reports.errors();
   const { tasks } = session.reports;
   if (stopped !== undefined) report.failed(stopped);
@@ -65,11 +71,15 @@ async function runOnce(input: RunInput, report: RunReport, context: CommandConte
   return { exitCode, results, nodeErrors };
 }
 
-/** @returns why it was stopped, when it was */
+/**
+ * @param until tells how long runs may go on that a signal finds
+ * @returns why it was stopped, when it was
+ */
 async function runToEnd(
   session: FlowSession,
   trigger: FlowNode | undefined,
   signal: AbortSignal,
+  until: () => AbortSignal | undefined,
 ): Promise<BackupError | undefined> {
   try {
     throwIfAborted(signal);
@@ -80,7 +90,7 @@ async function runToEnd(
     return undefined;
   } catch (thrown) {
     const error = toBackupError(thrown);
-    await session.close(error.message);
+    await session.close(error.message, signal.aborted ? until() : undefined);
     return error;
   }
 }

@@ -5,17 +5,23 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { FlowOptions } from '../flow-input.ts';
 import { openSession, type PaceOptions } from '../flow-session.ts';
 import { createReport, type ReportOptions } from '../report/create-report.ts';
+import { Stopping, stopPlan } from '../stopping.ts';
 
 export interface ServeInput extends FlowOptions, PaceOptions, ReportOptions {
   readonly flow: string;
   readonly host: string;
   readonly port: number;
+  /** Within what time running backups may come to their end when a signal has come: `10m`. */
+  readonly drain?: string;
 }
 
-/** Keeps a flow running until a signal comes; then cancels what runs, cleans up, and ends. */
-export const serve: CommandBody<ServeInput> = async (input, { output, signal, stopCode, env }) => {
+/** Keeps a flow running until a signal comes; then cancels what runs, or lets it end, cleans up, and ends. */
+export const serve: CommandBody<ServeInput> = async (input, context) => {
+  const { output, signal, stopCode, env } = context;
+  const plan = stopPlan(input.drain, env);
   const began = performance.now();
   const report = createReport(input, output);
+  const stopping = new Stopping(plan, report, context);
   const end = (exitCode: ExitCode): ExitCode => {
     report.ended({ exitCode, results: [], nodeErrors: [], elapsedMs: performance.now() - began });
     return exitCode;
@@ -23,8 +29,9 @@ export const serve: CommandBody<ServeInput> = async (input, { output, signal, st
   const { host, port } = input;
   const session = await openSession({ ...input, http: { host, port } }, report, env);
   if (typeof session === 'number') return end(session);
+  stopping.session = session;
   if (session.runtime.url !== undefined) report.listening(session.runtime.url);
   if (!signal.aborted) await once(signal, 'abort');
-  await session.close(abortError(signal).message);
+  await session.close(abortError(signal).message, stopping.until());
   return end(stopCode() ?? EXIT.ok);
 };

@@ -28,6 +28,9 @@ export class JsonReport implements RunReport {
       if (state === 'planning') this.#write('run-opened', { run: runId, job });
       if (state === 'running') this.#write('run-started', { run: runId, job });
     });
+    events.on('queued', ({ runId, nodes: _, ...place }) =>
+      this.#write('run-queued', { run: runId, ...place }),
+    );
     events.on('progress', (progress) => this.#write('progress', progressJson(progress)));
     events.on('notice', ({ runId, ...notice }) => this.#write('notice', { run: runId, ...notice }));
     events.on('artifactFailed', ({ runId, node, database, error }) => {

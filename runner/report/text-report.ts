@@ -33,8 +33,15 @@ export class TextReport implements RunReport {
     events.on('state', ({ runId, job, state }) => {
       if (state === 'running') this.#say(`Run ${runId} of ${job} started`);
     });
+    const waiting = new Set<string>();
+    events.on('queued', ({ runId, job, position, count }) => {
+      // Once: how the queue moves is told by the ends of the runs before it.
+      if (!waiting.has(runId)) this.#say(`Run ${runId} of ${job} is queued, ${position} of ${count}`);
+      waiting.add(runId);
+    });
     events.on('progress', (progress: RunProgress) => this.#progress.show(progress));
     events.on('finished', (result) => {
+      waiting.delete(result.runId);
       this.#progress.clear(result.runId);
       this.#summary(result);
     });

@@ -131,6 +131,7 @@ function eventsOfReport(): Map<string, Set<string>> {
   report.problems([{ severity: 'error', code: 'loop', message: 'm', node: 'n', field: 'f' }]);
   report.follow(events);
   events.emit('state', { ...run, state: 'planning', nodes });
+  events.emit('queued', { ...run, nodes, position: 1, count: 2, server: 's' });
   events.emit('state', { ...run, state: 'running', nodes });
   const bytes = { rawBytes: 1, expectedBytes: 2, rate: 1, etaSeconds: 1, storedBytes: { n: 1 } };
   events.emit('progress', {

@@ -39,6 +39,10 @@ function tell(report: RunReport): void {
   const events = new EventEmitter<EngineEvents>();
   report.follow(events);
   events.emit('state', { runId: 'r1', job: 'shop', state: 'planning', nodes: [] });
+  events.emit('state', { runId: 'r1', job: 'shop', state: 'queued', nodes: ['s'] });
+  const place = { runId: 'r1', job: 'shop', nodes: ['s'], server: 'postgres://db:5432' };
+  events.emit('queued', { ...place, position: 2, count: 2 });
+  events.emit('queued', { ...place, position: 1, count: 1 });
   events.emit('state', { runId: 'r1', job: 'shop', state: 'running', nodes: ['s'] });
   events.emit('progress', {
     runId: 'r1',
@@ -87,6 +91,8 @@ describe('JSON report', () => {
       lines().map((line) => JSON.parse(line).event),
       [
         'run-opened',
+        'run-queued',
+        'run-queued',
         'run-started',
         'progress',
         'notice',
@@ -98,8 +104,20 @@ describe('JSON report', () => {
     );
   });
 
+  it('tells where a waiting run stands', () => {
+    const { time: _, ...queued } = JSON.parse(lines()[1] ?? '');
+    assert.deepEqual(queued, {
+      event: 'run-queued',
+      run: 'r1',
+      job: 'shop',
+      position: 2,
+      count: 2,
+      server: 'postgres://db:5432',
+    });
+  });
+
   it('gives sizes and rates as numbers', () => {
-    const { time: _, ...progress } = JSON.parse(lines()[2] ?? '');
+    const { time: _, ...progress } = JSON.parse(lines()[4] ?? '');
     assert.deepEqual(progress, {
       event: 'progress',
       run: 'r1',
@@ -117,7 +135,7 @@ describe('JSON report', () => {
   });
 
   it('gives the outcome of each database and destination', () => {
-    const finished = JSON.parse(lines()[6] ?? '');
+    const finished = JSON.parse(lines()[8] ?? '');
     assert.equal(finished.state, 'partial');
     assert.deepEqual(finished.artifacts, [
       { node: 's', database: 'a.db' },
@@ -135,7 +153,7 @@ describe('JSON report', () => {
       ],
     );
     assert.equal(finished.destinations[0].set.healed, true);
-    const { time: _, ...end } = JSON.parse(lines()[7] ?? '');
+    const { time: _, ...end } = JSON.parse(lines()[9] ?? '');
     assert.deepEqual(end, {
       event: 'finished',
       exitCode: 5,
@@ -156,6 +174,7 @@ describe('text report', () => {
   it('tells what happens on stderr and what came of it on stdout', () => {
     const out = report(false);
     assert.match(out.stderr(), /Run r1 of shop started/);
+    assert.deepEqual(out.stderr().match(/.*queued.*/g), ['Run r1 of shop is queued, 2 of 2']);
     assert.match(out.stderr(), /error: http request: a node failed/);
     assert.doesNotMatch(out.stderr(), /a detail/);
     const [first, ...rest] = out.stdout().trimEnd().split('\n');

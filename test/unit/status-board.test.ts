@@ -82,6 +82,32 @@ describe('status board', () => {
     assert.deepEqual(textsOf('disk'), ['▶ 34 MB']);
   });
 
+  it('shows at every node where a waiting run stands, then that it has begun', async () => {
+    const run = { runId: 'r', job: 'shop', nodes: PROGRESS.nodes };
+    events.emit('state', { ...run, state: 'queued' });
+    assert.deepEqual(sent, [], 'one that has not to wait shows nothing');
+    events.emit('queued', { ...run, position: 2, count: 3, server: undefined });
+    events.emit('queued', { ...run, position: 1, count: 2, server: undefined });
+    for (const node of run.nodes) {
+      await until(() => textsOf(node).at(-1) === 'status.queued 1 2');
+      assert.deepEqual(textsOf(node), ['status.queued 2 3', 'status.queued 1 2']);
+    }
+    events.emit('state', { ...run, state: 'running' });
+    for (const node of run.nodes) await until(() => textsOf(node).at(-1) === '');
+  });
+
+  it('shows at every node that a waiting run was cancelled', () => {
+    const run = { runId: 'r', job: 'shop', nodes: PROGRESS.nodes };
+    events.emit('state', { ...run, state: 'queued' });
+    events.emit('queued', { ...run, position: 1, count: 1, server: undefined });
+    const error = new BackupError('aborted', 'Run r was cancelled');
+    const destinations = [{ node: 'disk', label: 'disk', error }];
+    events.emit('finished', { ...RESULT, state: 'cancelled', artifacts: [], destinations, error });
+    assert.equal(textsOf('source').at(-1), 'status.cancelled');
+    assert.deepEqual(sent.filter(({ node }) => node === 'zstd').at(-1)?.status, {});
+    assert.equal(textsOf('disk').at(-1), 'status.cancelled');
+  });
+
   it('shows which database of several it is, and what else is done with it', () => {
     events.emit('progress', { ...PROGRESS, index: 2, count: 5, stage: 'committing' });
     assert.deepEqual(textsOf('source'), ['▶ 2/5 · 42 % · 120 MB · status.committing']);
