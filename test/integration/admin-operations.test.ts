@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { NodeRedApp } from 'node-red';
 import { createSampleDatabase } from '../../demo/sample-database.ts';
 import type { HealthReport } from '../../lib/health/check.ts';
+import type { RunLogPage } from '../../lib/store/logs.ts';
 import { ADMIN_ROOT } from '../../nodes/admin-routes.ts';
 import { OPERATION_ROUTES } from '../../nodes/operations/admin-operations.ts';
 import { existingRuntime } from '../../nodes/runtime.ts';
@@ -120,5 +121,27 @@ describe('health and metrics of Node-RED with its editor', function () {
     const nodes = RED.nodes as unknown as { getNode(id: string): { receive(message: object): void } };
     nodes.getNode('go').receive({});
     await until(async () => sampleOf(await page(), 'dbackup_runs_total', succeeded) === 1);
+  });
+
+  it('shows the log of a run to whom may read runs', async () => {
+    const token = await tokenOf('reader');
+    const [run] =
+      (await existingRuntime(RED)
+        ?.store()
+        .then((store) => store.runs())) ?? [];
+    assert.ok(run !== undefined);
+    const route = `runs/${run.id}/logs`;
+    assert.equal((await ask(route)).status, 401);
+    assert.equal((await ask(route, await tokenOf('scraper'))).status, 401);
+    const page = (await (await ask(route, token)).json()) as RunLogPage;
+    assert.deepEqual([page.run, page.job, page.state], [run.id, 'shop', 'succeeded']);
+    assert.match(page.lines.at(-1)?.message ?? '', /^Succeeded after/);
+    const { number } = page.lines[1] ?? {};
+    const rest = (await (await ask(`${route}?after=${number}&limit=1`, token)).json()) as RunLogPage;
+    assert.deepEqual(rest.lines, [page.lines[2]]);
+    const warnings = (await (await ask(`${route}?level=warn`, token)).json()) as RunLogPage;
+    assert.deepEqual(warnings.lines, []);
+    assert.equal((await ask(`${route}?level=loud`, token)).status, 400);
+    assert.equal((await ask('runs/none/logs', token)).status, 404);
   });
 });
