@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { DEFAULT_LIMITS, type RetryLimits } from '../lib/engine/retries.ts';
 import { BackupError } from '../lib/errors.ts';
 import { MOST_AT_A_TIME } from '../lib/queue/limits.ts';
-import { MAX_SHUTDOWN_SECONDS, SHUTDOWN_MODES } from '../lib/runs/shutdown.ts';
 import { DEAD_LETTER_AFTER } from '../lib/runs/jobs.ts';
+import { MAX_SHUTDOWN_SECONDS, SHUTDOWN_MODES } from '../lib/runs/shutdown.ts';
 
 const HOUR_MS = 3_600_000;
 const DEFAULT_SWEEP_HOURS = 24;

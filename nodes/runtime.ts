@@ -9,14 +9,14 @@ import { knowEnvironmentSecrets } from '../lib/logs/redact.ts';
 import { RunLog } from '../lib/logs/run-log.ts';
 import { sweepPrivateFolders } from '../lib/private-folders.ts';
 import { JobBook } from '../lib/runs/job-book.ts';
-import { recordStages } from '../lib/runs/stage-record.ts';
 import { describeLeft, drainSignal, type ShutdownPlan } from '../lib/runs/shutdown.ts';
+import { recordStages } from '../lib/runs/stage-record.ts';
 import { StartupSweep } from '../lib/runs/startup-sweep.ts';
 import { storePlace } from '../lib/store/place.ts';
 import type { Store } from '../lib/store/store.ts';
 import { DeployWindow } from './deploy-window.ts';
-import { JobsBehind } from './jobs-behind.ts';
 import { drainRuns } from './drain-runs.ts';
+import { JobsBehind } from './jobs-behind.ts';
 import { LaunchedFlows } from './launched-flows.ts';
 import { Operations } from './operations/operations.ts';
 import { WatchedNodes } from './operations/watched-nodes.ts';
@@ -35,8 +35,8 @@ import { RunReports } from './run-reports.ts';
 import { runTracker, type TrackedRuntime } from './run-tracker.ts';
 import type { RunTracker } from './run-tracker-port.ts';
 import { RuntimeStore } from './runtime-store.ts';
-import { JobStatus } from './status/job-status.ts';
 import { shutdownPlan } from './shutdown-settings.ts';
+import { JobStatus } from './status/job-status.ts';
 import { StatusBoard } from './status/status-board.ts';
 import type { Translate } from './status/status-text.ts';
 
@@ -244,6 +244,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     jobsBehind.dispose();
     deploys.dispose();
     await history.close();
+    release();
   };
   return {
     engine,
@@ -261,9 +262,34 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     operations,
     dataDir,
     settings,
+    ending: ending.signal,
     closing: closing.signal,
     history,
     store,
     shutdown,
   };
+}
+
+/** Ends with the process of Node-RED; a second request ends a drain. Returns how to stop listening. */
+function endWithProcess(
+  plan: ShutdownPlan,
+  engine: BackupEngine,
+  shutdown: BackupRuntime['shutdown'],
+  log: RuntimeApi['log'],
+): () => void {
+  const hurry = new AbortController();
+  let asked = false;
+  return whenProcessEnds(() => {
+    if (asked) return hurry.abort();
+    asked = true;
+    const reason = 'Node-RED ends';
+    const late = setTimeout(
+      () => log.warn(`[dbackup] ${describeLeft(engine.activeRuns())}`),
+      plan.deadlineMs,
+    );
+    const until = plan.mode === 'drain' ? drainSignal(plan, hurry.signal) : undefined;
+    shutdown(reason, until)
+      .catch((error: unknown) => log.error(`[dbackup] ${toBackupError(error).message}`))
+      .finally(() => clearTimeout(late));
+  });
 }
