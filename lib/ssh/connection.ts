@@ -24,6 +24,9 @@ const NO_SUBSYSTEM = /unable to start subsystem|exit code/i;
 /** What hosts say that end the connection with a refused attempt to sign in (RFC 4253, 11.1 has no code for it). */
 const TOO_MANY_ATTEMPTS = /too many authentication failures/i;
 
+/** The library's words when both sides have none in common: `no matching key exchange algorithm`. */
+const NOTHING_IN_COMMON = /no matching (?:C->S |S->C )?(.+)/i;
+
 /** SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1). */
 const PROHIBITED = 1;
 
@@ -301,6 +304,11 @@ function explain(error: unknown, { user, host, port, auth }: SshOptions): Backup
   if (isRefusedSignIn(error)) {
     const shown = { password: 'the password', key: 'the key', agent: "the agent's keys" }[auth];
     return new BackupError('permission', `${user}@${host}:${port} did not accept ${shown}`, { cause });
+  }
+  const missing = NOTHING_IN_COMMON.exec(cause.message)?.[1];
+  if (missing !== undefined) {
+    const complaint = `The SSH host ${host}:${port} knows no ${missing} that is considered safe: allow a newer one in its sshd_config`;
+    return new BackupError('unavailable', complaint, { cause });
   }
   return new BackupError('unavailable', `The SSH host ${host}:${port} cannot be reached: ${cause.message}`, {
     transient: true,

@@ -6,11 +6,8 @@ import { includePath, includeSiblings, includeTree } from '../../lib/destination
 import { type ListedEntry, linesOf, parseListLine } from '../../lib/destinations/rsync/list-format.ts';
 import { rootArgument, rsyncLocation, rsyncOptions } from '../../lib/destinations/rsync/options.ts';
 import { createRsyncDestination } from '../../lib/destinations/rsync/rsync.ts';
-import { Turns } from '../../lib/destinations/rsync/turns.ts';
 import { BackupError } from '../../lib/errors.ts';
 import { cut } from '../support/byte-streams.ts';
-
-const never = new AbortController().signal;
 
 describe('rsync: its list', () => {
   const parse = (line: string | Buffer) => parseListLine(Buffer.from(line));
@@ -275,29 +272,5 @@ describe('rsync: its settings', () => {
         JSON.stringify(options),
       );
     }
-  });
-});
-
-describe('rsync: turns', () => {
-  it('are taken in their order, at most so many at a time, and not by who has given up', async () => {
-    const turns = new Turns(1);
-    const order: string[] = [];
-    const first = await turns.take(never);
-    const gone = new AbortController();
-    const impatient = turns.take(gone.signal);
-    const waiting = ['a', 'b'].map(async (name) => {
-      const giveBack = await turns.take(never);
-      order.push(name);
-      giveBack();
-      giveBack();
-    });
-    gone.abort();
-    await assert.rejects(impatient, { code: 'aborted' });
-    assert.deepEqual(order, []);
-    first();
-    await Promise.all(waiting);
-    assert.deepEqual(order, ['a', 'b']);
-    await assert.rejects(turns.take(AbortSignal.abort()), { code: 'aborted' });
-    (await turns.take(never))();
   });
 });

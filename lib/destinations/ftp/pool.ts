@@ -1,6 +1,6 @@
 import { orAbort, settled } from '../../abort.ts';
 import { pause } from '../../backoff.ts';
-import { abortError, throwIfAborted } from '../../errors.ts';
+import { Turns } from '../turns.ts';
 import { FtpConnection } from './connection.ts';
 import { saysTooMany } from './failures.ts';
 import type { FtpOptions } from './options.ts';
@@ -32,13 +32,11 @@ interface IdleConnection {
 export class FtpPool {
   readonly #options: FtpOptions;
   readonly #idle: IdleConnection[] = [];
-  readonly #waiting: (() => void)[] = [];
-  #limit: number;
-  #taken = 0;
+  readonly #turns: Turns;
 
   constructor(options: FtpOptions) {
     this.#options = options;
-    this.#limit = options.connections;
+    this.#turns = new Turns(options.connections);
   }
 
   /** Does the work on a connection that is its own meanwhile. @throws what the work or the login threw */
@@ -53,28 +51,25 @@ export class FtpPool {
 
   /** A connection until it is given back, once. @throws what the login threw */
   async lend(signal: AbortSignal): Promise<Loan> {
-    const connection = await this.#take(signal);
-    return {
-      connection,
-      giveBack: () => {
-        if (connection.usable) this.#keep(connection);
-        this.#leave();
-      },
-    };
-  }
-
-  async #take(signal: AbortSignal): Promise<FtpConnection> {
     for (let pauses = 0; ; ) {
-      await this.#turn(signal);
+      const leave = await this.#turns.take(signal);
       try {
-        return (await this.#takeIdle(signal)) ?? (await FtpConnection.open(this.#options, signal));
+        const connection =
+          (await this.#takeIdle(signal)) ?? (await FtpConnection.open(this.#options, signal));
+        return {
+          connection,
+          giveBack: () => {
+            if (connection.usable) this.#keep(connection);
+            leave();
+          },
+        };
       } catch (error) {
-        const others = this.#taken - 1;
-        const wasLowered = this.#limit < this.#options.connections;
+        const others = this.#turns.taken - 1;
+        const wasLowered = this.#turns.most < this.#options.connections;
         const isTooMany = saysTooMany(error);
         // The server allows fewer than the options: wait for one of ours.
-        if (isTooMany && others > 0) this.#limit = Math.min(this.#limit, others);
-        this.#leave();
+        if (isTooMany && others > 0) this.#turns.lower(others);
+        leave();
         if (isTooMany && others > 0) continue;
         if (!isTooMany || !wasLowered || pauses === MOST_PAUSES) throw error;
         // Those of ours that it refused just now may still count there.
@@ -82,34 +77,6 @@ export class FtpPool {
         await pause(PAUSE_MS, signal);
       }
     }
-  }
-
-  /** Waits until fewer than the limit are in use. */
-  async #turn(signal: AbortSignal): Promise<void> {
-    throwIfAborted(signal);
-    if (this.#taken < this.#limit) {
-      this.#taken += 1;
-      return;
-    }
-    await new Promise<void>((resolve, reject) => {
-      const enter = () => {
-        signal.removeEventListener('abort', giveUp);
-        this.#taken += 1;
-        resolve();
-      };
-      const giveUp = () => {
-        const at = this.#waiting.indexOf(enter);
-        if (at >= 0) this.#waiting.splice(at, 1);
-        reject(abortError(signal));
-      };
-      this.#waiting.push(enter);
-      signal.addEventListener('abort', giveUp, { once: true });
-    });
-  }
-
-  #leave(): void {
-    this.#taken -= 1;
-    if (this.#taken < this.#limit) this.#waiting.shift()?.();
   }
 
   async #takeIdle(signal: AbortSignal): Promise<FtpConnection | undefined> {

@@ -1,5 +1,6 @@
-import { orAbort, orTimeout } from '../../abort.ts';
+import { orTimeout } from '../../abort.ts';
 import { BackupError, throwIfAborted } from '../../errors.ts';
+import { SharedOpening } from '../../shared-opening.ts';
 import { connectSsh, type SshConnection } from '../../ssh/connection.ts';
 import { type RsyncSshOptions, sshOf } from './options.ts';
 import type { Connection, FarEnd, Transport } from './transport.ts';
@@ -20,13 +21,6 @@ interface Line {
   closes: NodeJS.Timeout | undefined;
 }
 
-/** A connection that is being opened, and who waits for it. */
-interface Connecting {
-  readonly line: Promise<Line>;
-  readonly stop: AbortController;
-  waiting: number;
-}
-
 /**
  * A host that is reached by SSH. One connection serves all runs of rsync, each with a channel of its own: signing
  * in takes longer than most of them. It is kept for a short while, and does not keep the process alive then.
@@ -34,7 +28,7 @@ interface Connecting {
 export class SshTransport implements Transport {
   readonly #options: RsyncSshOptions;
   #line: Line | undefined;
-  #connecting: Connecting | undefined;
+  readonly #opening = new SharedOpening((signal) => this.#openLine(signal));
 
   constructor(options: RsyncSshOptions) {
     this.#options = options;
@@ -43,7 +37,7 @@ export class SshTransport implements Transport {
   async connect(signal: AbortSignal): Promise<Connection> {
     throwIfAborted(signal);
     const idle = this.#trusted();
-    let line = idle ?? (await this.#connect(signal));
+    let line = idle ?? (await this.#opening.wait(signal));
     this.#enter(line);
     let used = true;
     const release = () => {
@@ -57,7 +51,7 @@ export class SshTransport implements Transport {
         // It broke while nobody used it, which shows only now: nothing was done on it.
         if (line !== idle || !line.connection.lost.aborted || !used) throw error;
         release();
-        line = await this.#connect(signal);
+        line = await this.#opening.wait(signal);
         this.#enter(line);
         used = true;
         return await this.#open(line, command);
@@ -99,28 +93,6 @@ export class SshTransport implements Transport {
     this.#drop(line);
     if (line.users === 0) void line.connection.close();
     return undefined;
-  }
-
-  /** Connects once for all who wait; gives up when none of them does any more. */
-  async #connect(signal: AbortSignal): Promise<Line> {
-    const connecting = this.#connecting ?? this.#startConnecting();
-    connecting.waiting += 1;
-    try {
-      return await orAbort(connecting.line, signal);
-    } finally {
-      connecting.waiting -= 1;
-      if (connecting.waiting === 0) connecting.stop.abort();
-    }
-  }
-
-  #startConnecting(): Connecting {
-    const stop = new AbortController();
-    const line = this.#openLine(stop.signal).finally(() => {
-      this.#connecting = undefined;
-    });
-    line.catch(() => undefined);
-    this.#connecting = { line, stop, waiting: 0 };
-    return this.#connecting;
   }
 
   async #openLine(signal: AbortSignal): Promise<Line> {

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../../clock.ts';
 import { BackupError } from '../../errors.ts';
+import { Turns } from '../turns.ts';
 import { DaemonTransport } from './daemon.ts';
 import { refusesOption } from './failures.ts';
 import { namesOf, type RsyncOptions, rootArgument, rsyncLocation } from './options.ts';
@@ -7,7 +8,6 @@ import { rsyncProgram } from './program.ts';
 import { outputOf, RsyncError, RsyncRun } from './run.ts';
 import { SshTransport } from './ssh.ts';
 import type { Transport } from './transport.ts';
-import { Turns } from './turns.ts';
 
 /** What is wanted of one run of rsync. */
 export interface RsyncCall {

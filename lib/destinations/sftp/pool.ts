@@ -1,5 +1,6 @@
 import { orAbort, orTimeout, settled } from '../../abort.ts';
 import { BackupError, throwIfAborted } from '../../errors.ts';
+import { SharedOpening } from '../../shared-opening.ts';
 import { connectSsh, isTooManySessions, type SshConnection } from '../../ssh/connection.ts';
 import type { KnownHosts } from '../../ssh/known-hosts.ts';
 import { SftpChannel } from './channel.ts';
@@ -37,14 +38,6 @@ interface Line {
   closes: NodeJS.Timeout | undefined;
 }
 
-/** A connection that is being opened. */
-interface Connecting {
-  readonly line: Promise<Line>;
-  readonly stop: AbortController;
-  /** Those that wait for it. */
-  waiting: number;
-}
-
 /**
  * The connection of one storage: opened when needed, kept for a short while, replaced when it breaks, and never
  * keeping the process alive when it is idle. Each user gets a channel of its own while there are enough of them:
@@ -54,7 +47,7 @@ export class SftpPool {
   readonly #options: SftpOptions;
   readonly #knownHosts: KnownHosts | undefined;
   #line: Line | undefined;
-  #connecting: Connecting | undefined;
+  readonly #opening = new SharedOpening((signal) => this.#open(signal));
 
   constructor(options: SftpOptions, knownHosts: KnownHosts | undefined) {
     this.#options = options;
@@ -107,32 +100,9 @@ export class SftpPool {
       this.#drop(line);
       this.#leave(line);
     }
-    const fresh = await this.#connect(signal);
+    const fresh = await this.#opening.wait(signal);
     this.#enter(fresh);
     return fresh;
-  }
-
-  /** Connects once for all who wait; gives up when none of them does any more. */
-  async #connect(signal: AbortSignal): Promise<Line> {
-    const connecting = this.#connecting ?? this.#startConnecting();
-    connecting.waiting += 1;
-    try {
-      return await orAbort(connecting.line, signal);
-    } finally {
-      connecting.waiting -= 1;
-      if (connecting.waiting === 0) connecting.stop.abort();
-    }
-  }
-
-  #startConnecting(): Connecting {
-    const stop = new AbortController();
-    const line = this.#open(stop.signal).finally(() => {
-      this.#connecting = undefined;
-    });
-    line.catch(() => undefined);
-    const connecting = { line, stop, waiting: 0 };
-    this.#connecting = connecting;
-    return connecting;
   }
 
   async #open(signal: AbortSignal): Promise<Line> {

@@ -1,5 +1,6 @@
 import { orAbort } from '../../abort.ts';
-import { abortError, throwIfAborted } from '../../errors.ts';
+import { throwIfAborted } from '../../errors.ts';
+import { Turns } from '../turns.ts';
 import type { SmbOptions } from './options.ts';
 import { SmbSession } from './session.ts';
 
@@ -27,11 +28,11 @@ interface IdleSession {
 export class SmbPool {
   readonly #options: SmbOptions;
   readonly #idle: IdleSession[] = [];
-  readonly #places: Places;
+  readonly #turns: Turns;
 
   constructor(options: SmbOptions) {
     this.#options = options;
-    this.#places = new Places(options.connections);
+    this.#turns = new Turns(options.connections);
   }
 
   /** Does the work in a session that is its own meanwhile. @throws what the work or the login threw */
@@ -46,18 +47,18 @@ export class SmbPool {
 
   /** A session until it is given back, once. @throws what the login threw */
   async lend(signal: AbortSignal): Promise<Loan> {
-    await this.#places.take(signal);
+    const leave = await this.#turns.take(signal);
     try {
       const session = (await this.#takeIdle(signal)) ?? (await SmbSession.open(this.#options, signal));
       return {
         session,
         giveBack: () => {
           if (session.usable) this.#keep(session);
-          this.#places.leave();
+          leave();
         },
       };
     } catch (error) {
-      this.#places.leave();
+      leave();
       throw error;
     }
   }
@@ -84,45 +85,6 @@ export class SmbPool {
     closes.unref();
     session.keepAlive(false);
     this.#idle.push({ session, since: performance.now(), closes });
-  }
-}
-
-/** So many may do something at the same time; the others wait for their turn. */
-export class Places {
-  readonly #limit: number;
-  readonly #waiting: (() => void)[] = [];
-  #taken = 0;
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  /** @throws BackupError `aborted` */
-  async take(signal: AbortSignal): Promise<void> {
-    throwIfAborted(signal);
-    if (this.#taken < this.#limit) {
-      this.#taken += 1;
-      return;
-    }
-    await new Promise<void>((resolve, reject) => {
-      const enter = () => {
-        signal.removeEventListener('abort', giveUp);
-        this.#taken += 1;
-        resolve();
-      };
-      const giveUp = () => {
-        const at = this.#waiting.indexOf(enter);
-        if (at >= 0) this.#waiting.splice(at, 1);
-        reject(abortError(signal));
-      };
-      this.#waiting.push(enter);
-      signal.addEventListener('abort', giveUp, { once: true });
-    });
-  }
-
-  leave(): void {
-    this.#taken -= 1;
-    if (this.#taken < this.#limit) this.#waiting.shift()?.();
   }
 }
 

@@ -1,7 +1,8 @@
 import { type BackupError, throwIfAborted } from '../../errors.ts';
+import { Turns } from '../turns.ts';
 import { smbFailure } from './failures.ts';
 import { rootNames, type SmbOptions, smbLocation } from './options.ts';
-import { type Loan, Places, SmbPool } from './pool.ts';
+import { type Loan, SmbPool } from './pool.ts';
 import type { SmbSession } from './session.ts';
 
 /** One storage: its settings, and its connections. */
@@ -11,14 +12,14 @@ export class SmbStorage {
   /** The folders from the share to the storage's own. */
   readonly root: readonly string[];
   /** Each upload has a connection of its own beside those that commands share. */
-  readonly uploads: Places;
+  readonly uploads: Turns;
   readonly #pool: SmbPool;
 
   constructor(options: SmbOptions) {
     this.options = options;
     this.location = smbLocation(options);
     this.root = rootNames(options.root);
-    this.uploads = new Places(options.connections);
+    this.uploads = new Turns(options.connections);
     this.#pool = new SmbPool(options);
   }
 

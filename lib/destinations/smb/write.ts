@@ -78,7 +78,7 @@ async function refuseBefore(
 /** @returns the bytes that the server holds, by its own account */
 async function store(place: SmbPlace, stream: BegunStream, signal: AbortSignal): Promise<number> {
   const { storage, path, temporary } = place;
-  await storage.uploads.take(signal);
+  const leave = await storage.uploads.take(signal);
   try {
     const sent = await send(place, stream, signal);
     const held = await storage.use(`look up ${path}`, signal, (session) => look(session, temporary, signal));
@@ -89,7 +89,7 @@ async function store(place: SmbPlace, stream: BegunStream, signal: AbortSignal):
       { transient: true },
     );
   } finally {
-    storage.uploads.leave();
+    leave();
   }
 }
 

@@ -1,18 +1,33 @@
-import { abortError, throwIfAborted } from '../../errors.ts';
+import { abortError, throwIfAborted } from '../errors.ts';
 
 /** Lets at most so many do something at the same time; the others wait for their turn, in their order. */
 export class Turns {
   readonly #waiting: (() => void)[] = [];
-  #free: number;
+  #most: number;
+  #taken = 0;
 
   constructor(most: number) {
-    this.#free = most;
+    this.#most = most;
+  }
+
+  /** How many have a turn now. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  get most(): number {
+    return this.#most;
+  }
+
+  /** From now on fewer get a turn at the same time. */
+  lower(most: number): void {
+    this.#most = Math.min(this.#most, most);
   }
 
   /** @returns gives the turn back, once @throws BackupError the signal's reason */
   async take(signal: AbortSignal): Promise<() => void> {
     throwIfAborted(signal);
-    if (this.#free > 0) this.#free -= 1;
+    if (this.#taken < this.#most) this.#taken += 1;
     else await this.#wait(signal);
     let taken = true;
     return () => {
@@ -39,8 +54,8 @@ export class Turns {
 
   /** Handed on to who waits longest, so that nobody can get in between. */
   #giveBack(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#free += 1;
+    const next = this.#taken > this.#most ? undefined : this.#waiting.shift();
+    if (next === undefined) this.#taken -= 1;
     else next();
   }
 }
