@@ -5,6 +5,7 @@ import { BackupError } from '../lib/errors.ts';
 import { MOST_AT_A_TIME } from '../lib/queue/limits.ts';
 import { DEAD_LETTER_AFTER } from '../lib/runs/jobs.ts';
 import { MAX_SHUTDOWN_SECONDS, SHUTDOWN_MODES } from '../lib/runs/shutdown.ts';
+import { HISTORY_DAYS, HISTORY_RUNS, LEASE_SECONDS } from '../lib/store/limits.ts';
 
 const HOUR_MS = 3_600_000;
 const DEFAULT_SWEEP_HOURS = 24;
@@ -23,6 +24,12 @@ export const packageSettings = z.strictObject({
   dataDir: z.string().min(1).optional(),
   /** URL of the PostgreSQL database that the history is kept in; SQLite in the data directory without it. */
   store: z.string().min(1).optional(),
+  /** How many days the history keeps runs; 0: for ever. */
+  historyDays: z.number().int().min(0).max(HISTORY_DAYS.most).optional(),
+  /** How many runs of each job it keeps; 0: all. */
+  historyRuns: z.number().int().min(0).max(HISTORY_RUNS.most).optional(),
+  /** How long a process that shares that database may be silent before the others take it for dead. */
+  leaseSeconds: z.number().int().min(LEASE_SECONDS.least).max(LEASE_SECONDS.most).optional(),
   /** How long a message of a run may stay inside one node before the run begins without it. */
   planningSeconds: z.number().positive().optional(),
   /** How often a destination is tried in one run that fails with passing errors, the first time included. */

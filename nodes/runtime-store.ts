@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events';
 import type { NodeAPI } from 'node-red';
-import { type Clock, systemClock } from '../lib/clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import { toBackupError } from '../lib/errors.ts';
 import type { RunJournal } from '../lib/runs/journal.ts';
 import type { InterruptedRun } from '../lib/store/interrupted.ts';
 import type { StorePlace } from '../lib/store/place.ts';
 import { openStore, type Store } from '../lib/store/store.ts';
+import type { StoreSettings } from './store-settings.ts';
 
 export interface RuntimeStoreEvents {
   /** Runs of processes that died, found when the store was opened or later: they are marked failed. */
@@ -16,12 +17,14 @@ export interface RuntimeStoreEvents {
 export class RuntimeStore {
   readonly place: StorePlace;
   readonly events = new EventEmitter<RuntimeStoreEvents>();
+  readonly #settings: StoreSettings;
   readonly #clock: Clock;
   readonly #log: NodeAPI['log'];
   #opened: Promise<Store> | undefined;
 
-  constructor(place: StorePlace, log: NodeAPI['log'], clock: Clock = systemClock) {
-    this.place = place;
+  constructor(settings: StoreSettings, log: NodeAPI['log'], clock: Clock) {
+    this.place = settings.place;
+    this.#settings = settings;
     this.#log = log;
     this.#clock = clock;
   }
@@ -57,7 +60,10 @@ export class RuntimeStore {
   }
 
   #open(): Promise<Store> {
-    return openStore(this.place, {
+    const { place, keep, leaseMs } = this.#settings;
+    return openStore(place, {
+      keep,
+      leaseMs,
       clock: this.#clock,
       interrupted: (runs) => this.#tellInterrupted(runs),
       tell: (level, message) => this.#log[level](`[dbackup] ${message}`),

@@ -12,7 +12,6 @@ import { JobBook } from '../lib/runs/job-book.ts';
 import { describeLeft, drainSignal, type ShutdownPlan } from '../lib/runs/shutdown.ts';
 import { recordStages } from '../lib/runs/stage-record.ts';
 import { StartupSweep } from '../lib/runs/startup-sweep.ts';
-import { storePlace } from '../lib/store/place.ts';
 import type { Store } from '../lib/store/store.ts';
 import { DeployWindow } from './deploy-window.ts';
 import { drainRuns } from './drain-runs.ts';
@@ -39,6 +38,7 @@ import { shutdownPlan } from './shutdown-settings.ts';
 import { JobStatus } from './status/job-status.ts';
 import { StatusBoard } from './status/status-board.ts';
 import type { Translate } from './status/status-text.ts';
+import { storeSettings } from './store-settings.ts';
 
 /**
  * What all backup nodes of one Node-RED share. It outlives every deploy: runs belong to the engine, not
@@ -148,8 +148,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   const ending = new AbortController();
   const closing = new AbortController();
   const clock = allClocks().get(RED.events) ?? systemClock;
-  const place = storePlace(dataDir, process.env, { setting: settings.store });
-  const history = new RuntimeStore(place, RED.log, clock);
+  const history = new RuntimeStore(storeSettings(dataDir, settings, process.env), RED.log, clock);
   const store = () => history.open();
   knowEnvironmentSecrets(process.env);
   const runLog = new RunLog({
@@ -218,7 +217,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     schedules: settings.schedules !== false,
     probeStore: async () => {
       await (await storeWhileOpen()).probe();
-      await requireRoom(dataDir);
+      if (history.place.kind === 'sqlite') await requireRoom(dataDir);
     },
     lastRuns: async () => (await storeWhileOpen()).lastRuns(),
   });

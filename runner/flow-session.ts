@@ -5,6 +5,7 @@ import type { FlowNode } from '../lib/plan/flow-file.ts';
 import { leastFreeBytes, type PackageSettings, sweepGraceMs } from '../nodes/package-settings.ts';
 import { queueLimits } from '../nodes/queue-settings.ts';
 import { type BackupRuntime, existingRuntime } from '../nodes/runtime.ts';
+import { storeSettings } from '../nodes/store-settings.ts';
 import { parseDuration } from './duration.ts';
 import { startRuntime } from './embed.ts';
 import { EXIT, type ExitCode, startExitCodeOf } from './exit-codes.ts';
@@ -144,6 +145,7 @@ function packageSettingsOf(
   sweepGraceMs({}, env);
   leastFreeBytes({}, env);
   queueLimits({}, env);
+  storeSettings('', {}, env);
   const databaseAttempts = Math.min(attempts ?? 1, DEFAULT_LIMITS.databaseAttempts);
   return {
     ...(planning === undefined ? {} : { planningSeconds: parseDuration(planning) / 1000 }),

@@ -1,5 +1,6 @@
 import { pause } from '../backoff.ts';
 import type { Clock } from '../clock.ts';
+import { BackupError } from '../errors.ts';
 import { isLostConnection, storeError } from './store-error.ts';
 
 /** Pauses before a write is tried again that the connection was lost under, in ms: a server restarts meanwhile. */
@@ -50,6 +51,6 @@ export class StoreGuard {
 
   /** Nothing is tried again from now on. */
   close(): void {
-    this.#closing.abort();
+    this.#closing.abort(new BackupError('unavailable', `The store ${this.#store} is being closed`));
   }
 }

@@ -1,25 +1,31 @@
 import { randomUUID } from 'node:crypto';
+import { settled } from '../abort.ts';
 import type { Clock, ClockTimer } from '../clock.ts';
 import type { BackupError } from '../errors.ts';
 import type { StoreBackend } from './backend.ts';
 import { failInterruptedRuns, type InterruptedRun } from './interrupted.ts';
 import { storeError } from './store-error.ts';
 
+const DAY_MS = 86_400_000;
 /** A heart that has missed so many beats has stood still. */
 const MISSED_BEATS = 3;
+/** How long the end waits for what is under way, in ms. */
+const PATIENCE_MS = 3_000;
 
 export interface HousekeepingOptions {
   readonly backend: StoreBackend;
   readonly clock: Clock;
   /** Runs of this process that others have failed in the belief that it was dead go on. */
   takeBack(): Promise<void>;
+  /** Removes what is too old, as long as the signal does not abort. */
+  prune(signal: AbortSignal): Promise<void>;
   interrupted(runs: readonly InterruptedRun[]): void;
   tell(level: 'info' | 'warn', message: string): void;
 }
 
 /**
- * What a process does for the store as long as it has it open: it says that it lives, and fails the runs of those that
- * do not any more.
+ * What a process does for the store as long as it has it open: it says that it lives, fails the runs of those that do
+ * not any more, and removes each day what is too old.
  */
 export class Housekeeping {
   readonly #options: HousekeepingOptions;
@@ -27,9 +33,14 @@ export class Housekeeping {
   #instance: string = randomUUID();
   #timer: ClockTimer | undefined;
   #work: Promise<void> | undefined;
+  #pruning: Promise<void> | undefined;
+  /** Until what is too old is looked for again, in ms of the process. */
+  #untilPrune = DAY_MS;
   /** Beats that have succeeded in a row since the others were looked at. */
   #steady = 0;
   #lastBeat = 0;
+  /** Others have failed runs of this process, which were not taken back yet. */
+  #wasBuried = false;
   #problem: BackupError | undefined;
 
   constructor(options: HousekeepingOptions) {
@@ -48,6 +59,7 @@ export class Housekeeping {
     this.#lastBeat = clock.now();
     const failed = await this.#recover();
     this.#arm();
+    this.#prune();
     return failed;
   }
 
@@ -55,7 +67,8 @@ export class Housekeeping {
   async end(): Promise<void> {
     this.#closing.abort();
     this.#timer?.cancel();
-    await this.#work;
+    // What hangs with the connection ends with it.
+    await settled(Promise.all([this.#work, this.#pruning]), PATIENCE_MS);
   }
 
   /** The next time does not wait for this one: where the store hangs, it is left out. */
@@ -64,6 +77,8 @@ export class Housekeeping {
     this.#timer = clock.setTimer(() => {
       this.#arm();
       this.#work ??= this.#attempt(() => this.#tick()).finally(() => (this.#work = undefined));
+      this.#untilPrune -= backend.liveness.beatMs;
+      if (this.#untilPrune <= 0) this.#prune();
     }, backend.liveness.beatMs);
   }
 
@@ -100,20 +115,22 @@ export class Housekeeping {
     this.#lastBeat = now;
     this.#steady = pause > MISSED_BEATS * backend.liveness.beatMs ? 1 : this.#steady + 1;
     if (!lives) await this.#joinAgain();
+    if (this.#wasBuried) await this.#options.takeBack();
+    this.#wasBuried = false;
   }
 
   /** The clock has jumped, or the process or its machine has stood still for too long. */
   async #joinAgain(): Promise<void> {
-    const { backend, takeBack, tell } = this.#options;
+    const { backend, tell } = this.#options;
     const buried = this.#instance;
     const fresh = randomUUID();
     await backend.liveness.join(fresh);
     this.#instance = fresh;
-    await takeBack();
+    this.#wasBuried = true;
     backend.liveness.leave(buried);
     tell(
       'warn',
-      'This process was taken for dead, since it had stood still or could not reach the store for over a minute: it has registered anew, and its runs go on',
+      'This process was taken for dead, since it had stood still or could not reach the store for too long: it has registered anew, and its runs go on',
     );
   }
 
@@ -121,5 +138,14 @@ export class Housekeeping {
     const { backend, clock } = this.#options;
     const now = new Date(clock.now());
     return await failInterruptedRuns(backend.db, backend.liveness, this.#instance, now);
+  }
+
+  /** Beside the rest: it may take its time. */
+  #prune(): void {
+    const { prune } = this.#options;
+    this.#untilPrune = DAY_MS;
+    this.#pruning ??= this.#attempt(() => prune(this.#closing.signal)).finally(
+      () => (this.#pruning = undefined),
+    );
   }
 }

@@ -101,9 +101,11 @@ async function createSchedules(db: Kysely<unknown>): Promise<void> {
 async function createOperations(db: Kysely<unknown>): Promise<void> {
   const { bigint, numbered } = columnTypes(db);
   await db.schema.alterTable('instances').addColumn('heartbeat_at', 'text').execute();
+  await db.schema.alterTable('instances').addColumn('lease_ms', 'integer').execute();
   await db.schema.alterTable('runs').addColumn('stage', 'text').execute();
   await db.schema.alterTable('runs').addColumn('cancel_reason', 'text').execute();
   await db.schema.createIndex('runs_by_state').on('runs').columns(['state', 'instance']).execute();
+  await db.schema.createIndex('runs_by_instance').on('runs').column('instance').execute();
   await db.schema
     .createTable('jobs')
     .addColumn('job', 'text', (column) => column.primaryKey())

@@ -14,14 +14,19 @@ export const STORE_SCHEMA = 'dbackup';
 
 /** A connection that waits for an answer for so long is taken for broken, in ms. Answers take a few milliseconds. */
 const SILENCE_MS = 60_000;
-/** How often this process says that it lives, in ms. */
-const BEAT_MS = 10_000;
+/** How often a process says in its lease that it lives. */
+const BEATS = 6;
 
 /**
  * Opens the store in a database of PostgreSQL, making its schema when it is not there.
+ * @param leaseMs how long this process may be silent before it is taken for dead
  * @throws BackupError, errors of the library
  */
-export async function openPostgres(place: PostgresPlace, migrations: Migrations): Promise<StoreBackend> {
+export async function openPostgres(
+  place: PostgresPlace,
+  migrations: Migrations,
+  leaseMs: number,
+): Promise<StoreBackend> {
   const name = describePlace(place);
   await migrate(place, migrations, name);
   const { pool, close } = await openPool({ ...place, silenceMs: SILENCE_MS });
@@ -29,7 +34,7 @@ export async function openPostgres(place: PostgresPlace, migrations: Migrations)
   return {
     db,
     name,
-    liveness: new Heartbeat(db),
+    liveness: new Heartbeat(db, leaseMs),
     async probe(instance) {
       await db.updateTable('instances').set({ pid: process.pid }).where('id', '=', instance).execute();
     },
@@ -53,34 +58,36 @@ function kyselyOn(pool: Pool): Kysely<StoreSchema> {
   return db.withSchema(STORE_SCHEMA);
 }
 
-/** A moment by the server's clock, as times are kept in the tables. */
-function serverTime(moment: RawBuilder<unknown>): RawBuilder<string> {
-  return sql<string>`to_char((${moment}) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
-}
-
-const NOW = serverTime(sql`clock_timestamp()`);
+/** Now, by the server's clock, as times are kept in the tables. */
+const NOW: RawBuilder<string> = sql`to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
 /**
- * Who has not said for a minute that it lives is dead, unless nobody could say so, since the server was down. All by the
- * server's clock: those of hosts differ. What an older version has recorded says nothing, and counts from its start.
+ * Who has been silent for longer than its lease is dead, unless nobody could speak, since the server was down. All by
+ * the server's clock: those of hosts differ.
  */
-const IS_DEAD = sql<SqlBool>`coalesce(heartbeat_at, started_at) < ${serverTime(sql`clock_timestamp() - interval '60 seconds'`)}
-  and pg_postmaster_start_time() < clock_timestamp() - interval '60 seconds'`;
+const IS_DEAD: RawBuilder<SqlBool> = sql`greatest(heartbeat_at::timestamptz, pg_postmaster_start_time())
+  < clock_timestamp() - lease_ms * interval '1 millisecond'`;
 
 /** Each instance writes down again and again that it lives. */
 class Heartbeat implements Liveness {
-  readonly beatMs = BEAT_MS;
+  readonly beatMs: number;
   /** When all were cut off from the server, the first that comes back must not bury the others. */
-  readonly beatsBeforeRecovery = 6;
+  readonly beatsBeforeRecovery = BEATS;
   readonly #db: Kysely<StoreSchema>;
+  readonly #leaseMs: number;
 
-  constructor(db: Kysely<StoreSchema>) {
+  constructor(db: Kysely<StoreSchema>, leaseMs: number) {
     this.#db = db;
+    this.#leaseMs = leaseMs;
+    this.beatMs = Math.ceil(leaseMs / BEATS);
   }
 
   async join(instance: string): Promise<void> {
-    const row = { id: instance, host: hostname(), pid: process.pid, started_at: NOW, heartbeat_at: NOW };
-    await this.#db.insertInto('instances').values(row).execute();
+    const times = { started_at: NOW, heartbeat_at: NOW, lease_ms: this.#leaseMs };
+    await this.#db
+      .insertInto('instances')
+      .values({ id: instance, host: hostname(), pid: process.pid, ...times })
+      .execute();
   }
 
   async beat(instance: string): Promise<boolean> {

@@ -23,6 +23,8 @@ export interface InstanceTable {
   started_at: string;
   /** When the process last said that it lives; null of one that an older version has recorded. */
   heartbeat_at: string | null;
+  /** How long it may be silent before it is dead; null where something else tells. */
+  lease_ms: number | null;
   /** Null while the process lives, as far as is known. */
   ended_at: string | null;
 }

@@ -1,10 +1,14 @@
+import { orTimeout } from '../abort.ts';
 import type { RunFate } from '../backupset/orphans.ts';
 import { type Clock, systemClock } from '../clock.ts';
+import { BackupError } from '../errors.ts';
 import type { LogLine } from '../logs/log-line.ts';
 import type { JobMemory } from '../runs/job-memory.ts';
 import type { SkippedRun } from '../runs/jobs.ts';
 import type { ScheduleMemory } from '../schedule/scheduler.ts';
+import { queryActiveRuns, type RecordedActiveRun } from './active-runs.ts';
 import type { StoreBackend } from './backend.ts';
+import { type Cancellations, createCancellations } from './cancellations.ts';
 import { queryFates } from './fates.ts';
 import { StoreGuard } from './guard.ts';
 import { queryRuns, type RunQuery, type RunRecord } from './history.ts';
@@ -18,12 +22,17 @@ import { MIGRATIONS, type Migrations } from './migrations.ts';
 import { describePlace, type StorePlace } from './place.ts';
 import { openPostgres } from './postgres.ts';
 import { type PriorRun, queryPriorRun } from './prior-runs.ts';
+import { type HistoryLimits, pruneHistory } from './prune.ts';
 import { createScheduleMemory } from './schedules.ts';
 import { recordSkippedRun } from './skipped-runs.ts';
 import { openSqlite, sqliteFile } from './sqlite.ts';
 import { storeError } from './store-error.ts';
 
 export { STORE_FILE } from './sqlite.ts';
+
+const LEASE_MS = 60_000;
+/** How long a server may take to note the end of this process, in ms. */
+const CLOSE_MS = 5_000;
 
 /** History of this installation. It is a record, not the backups: losing it loses none of them. */
 export interface Store {
@@ -49,6 +58,9 @@ export interface Store {
   readonly jobs: JobMemory;
   /** Resolves when it is recorded that a run was due and not begun. */
   skipped(run: Omit<SkippedRun, 'nodes'>): Promise<void>;
+  /** Runs of all processes that have not ended. */
+  activeRuns(): Promise<RecordedActiveRun[]>;
+  readonly cancellations: Cancellations;
   /** Notes the end of this process. Closed it is in any case. @throws BackupError when that cannot be noted */
   close(): Promise<void>;
 }
@@ -56,6 +68,10 @@ export interface Store {
 export interface StoreOptions {
   readonly clock?: Clock;
   readonly migrations?: Migrations;
+  /** In PostgreSQL: how long this process may be silent before others take it for dead, in ms; a minute without it. */
+  readonly leaseMs?: number;
+  /** What is kept of the history; all without it. The rest is removed, at the opening and each day. */
+  readonly keep?: HistoryLimits;
   /** Is told of runs whose process died, before this one opened the store or since. They are marked failed. */
   interrupted?(runs: readonly InterruptedRun[]): void;
   /** Is told what happens beside: that the store cannot be reached, that something was mended. */
@@ -82,21 +98,22 @@ export async function openStore(place: StorePlace | string, options: StoreOption
 
 function openBackend(
   place: StorePlace,
-  { migrations = MIGRATIONS, clock = systemClock }: StoreOptions,
+  { migrations = MIGRATIONS, clock = systemClock, leaseMs = LEASE_MS }: StoreOptions,
 ): Promise<StoreBackend> {
   if (place.kind === 'sqlite') return openSqlite(place.dataDir, migrations, clock);
-  return openPostgres(place, migrations);
+  return openPostgres(place, migrations, leaseMs);
 }
 
 async function begin(
   backend: StoreBackend,
-  { clock = systemClock, interrupted = ignore, tell = ignore }: StoreOptions,
+  { clock = systemClock, interrupted = ignore, tell = ignore, keep }: StoreOptions,
 ): Promise<Store> {
   const guard = new StoreGuard(backend.name, clock);
   const housekeeping = new Housekeeping({
     backend,
     clock,
     takeBack: () => journal.takeBack(),
+    prune: (signal) => prune(backend, keep, guard.now(), signal),
     interrupted,
     tell,
   });
@@ -135,6 +152,8 @@ function createStore(parts: StoreParts, interrupted: readonly InterruptedRun[]):
     skipped: (run) => recordSkippedRun(db, name, housekeeping.instance, run),
     writeLog: (lines) => writeLines(db, name, lines),
     log: (run, query = {}) => guard.once(() => queryLog(db, run, query)),
+    activeRuns: () => guard.once(() => queryActiveRuns(db)),
+    cancellations: createCancellations(db, name),
     close() {
       closing ??= close(parts);
       return closing;
@@ -147,11 +166,26 @@ async function close({ backend, guard, housekeeping }: StoreParts): Promise<void
   await housekeeping.end();
   try {
     const cause = 'DBackup was stopped before the run ended';
-    await guard.once(() => endInstance(backend.db, housekeeping.instance, cause, guard.now()));
+    const ending = endInstance(backend.db, housekeeping.instance, cause, guard.now());
+    await guard.once(() => orTimeout(ending, CLOSE_MS, () => silence(backend.name)));
   } finally {
     backend.liveness.leave(housekeeping.instance);
     await backend.close();
   }
+}
+
+async function prune(
+  { db }: StoreBackend,
+  keep: HistoryLimits | undefined,
+  now: Date,
+  signal: AbortSignal,
+): Promise<void> {
+  if (keep !== undefined) await pruneHistory(db, keep, now, signal);
+}
+
+function silence(store: string): BackupError {
+  const text = `The store ${store} does not answer: it could not be noted that this process ends`;
+  return new BackupError('stalled', text, { transient: true });
 }
 
 function ignore(): void {}
