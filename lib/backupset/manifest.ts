@@ -29,6 +29,11 @@ const artifactIdentity = {
   finishedAt: z.iso.datetime(),
 };
 
+/** A manifest keeps the rows of no more tables than this. */
+export const MAX_COUNTED_TABLES = 10_000;
+
+const tableRows = z.object({ name: z.string().max(1000), rows: z.number().int().nonnegative() });
+
 export const storedArtifact = z.object({
   ...artifactIdentity,
   status: z.literal('ok'),
@@ -47,6 +52,8 @@ export const storedArtifact = z.object({
     statement: z.string(),
     facts: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
   }),
+  /** Rows of each table in the dump; absent when they were not counted. */
+  tables: z.array(tableRows).max(MAX_COUNTED_TABLES).optional(),
   warnings: z.array(z.string()),
 });
 

@@ -1,4 +1,9 @@
-import type { FailedArtifact, Manifest, StoredArtifact } from '../backupset/manifest.ts';
+import {
+  type FailedArtifact,
+  MAX_COUNTED_TABLES,
+  type Manifest,
+  type StoredArtifact,
+} from '../backupset/manifest.ts';
 import type { BackupError } from '../errors.ts';
 import type { SourceBinding } from '../plan/bindings.ts';
 import { needsField } from '../plan/needs.ts';
@@ -31,6 +36,8 @@ export interface StoredDump {
 /** The manifest's entry for what one destination has committed of a dump. */
 export function storedArtifact(subject: ArtifactSubject, stored: StoredDump, at: Delivery): StoredArtifact {
   const { dump, rawFile, raw, proof, finishedAt } = stored;
+  const { tables } = proof;
+  const isTooMany = tables !== undefined && tables.length > MAX_COUNTED_TABLES;
   return {
     ...identity(subject, finishedAt),
     status: 'ok',
@@ -42,7 +49,8 @@ export function storedArtifact(subject: ArtifactSubject, stored: StoredDump, at:
     raw,
     stored: at.stored,
     proof: { statement: proof.statement, facts: { ...proof.facts } },
-    warnings: [...subject.warnings, ...proof.warnings],
+    ...(tables === undefined || isTooMany ? {} : { tables: [...tables] }),
+    warnings: [...subject.warnings, ...proof.warnings, ...(isTooMany ? [tooMany(tables.length)] : [])],
   };
 }
 
@@ -81,6 +89,10 @@ export function runManifest(
       ...annotationsField(annotations),
     },
   };
+}
+
+function tooMany(tables: number): string {
+  return `There are ${tables} tables: the manifest keeps the rows of ${MAX_COUNTED_TABLES} at most, so those of none`;
 }
 
 function identity({ binding, database, startedAt }: ArtifactSubject, finishedAt: Date) {

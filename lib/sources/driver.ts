@@ -75,9 +75,20 @@ export interface Dump {
 export interface DumpProof {
   /** What was shown, for the manifest: `quick_check ok, 25600 pages`. */
   readonly statement: string;
-  /** Machine-readable facts, for later verification (page count, rows per table). */
+  /** Machine-readable facts, for later verification (page count, number of tables). */
   readonly facts: Readonly<Record<string, string | number | boolean>>;
+  /**
+   * Rows of each table in the dump, from its very moment; those that a restore of it has. Absent when they were not
+   * counted, and without the tables whose rows could not be counted.
+   */
+  readonly tables?: readonly TableRows[];
   readonly warnings: readonly string[];
+}
+
+export interface TableRows {
+  /** As the engine names it in full: `public.orders` for PostgreSQL, `orders` elsewhere. */
+  readonly name: string;
+  readonly rows: number;
 }
 
 /** The restore side of a source: takes the raw dump bytes back into a database. */

@@ -9,7 +9,7 @@ import { needsFields, needsOf } from './needs-fields.ts';
 import { passSource } from './recipe-source.ts';
 import { listButton, selection } from './server-source-fields.ts';
 
-const { consistency, users, binlogPosition, lockTimeout } = mysqlSource.shape;
+const { consistency, users, binlogPosition, countRows, lockTimeout } = mysqlSource.shape;
 
 const schema = z.object({
   name: nodeName,
@@ -20,6 +20,7 @@ const schema = z.object({
   consistency: consistency.meta({ icon: 'fa-camera', section: 'advanced' }),
   lockTimeout: lockTimeout.meta({ icon: 'fa-clock-o', unit: 's', section: 'advanced' }),
   binlogPosition: binlogPosition.meta({ icon: 'fa-map-marker', section: 'advanced' }),
+  countRows: countRows.meta({ icon: 'fa-list-ol', section: 'advanced' }),
   ...needsFields,
 });
 

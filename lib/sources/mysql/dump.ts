@@ -9,6 +9,7 @@ import { DumpStream } from './dump-stream.ts';
 import { DumpText } from './dump-text.ts';
 import { toolFailure } from './failures.ts';
 import { Grants } from './grants.ts';
+import { InsertRowCounter } from './insert-rows.ts';
 import { type Inventory, takeInventory } from './inventory.ts';
 import { LockWatch } from './lock-watch.ts';
 import { type ClientOptionFile, clientOptionFile } from './option-file.ts';
@@ -110,15 +111,17 @@ async function start(order: Order): Promise<Dump> {
     classify: (failure: BackupError) => withName(toolFailure(failure), database),
   };
   const text = new DumpText();
+  const counter = source.countRows ? new InsertRowCounter() : undefined;
   const inspect = (chunk: Buffer) => {
     // It was read by then: should this process be killed in the hours that follow, no password is left behind.
     if (text.bytes === 0) void optionFile.remove();
     text.take(chunk);
+    counter?.take(chunk);
   };
   const silence = silenceWithLocks(source.lockTimeout);
   const dump = startToolDump(await withLargeOutput(command, signal), signal, inspect, silence);
   const watch = abilities.initCommand ? undefined : watchLocks(order, dump);
-  const proof = prove(order, dump, text, async () => {
+  const proof = prove(order, dump, { text, counter }, async () => {
     watch?.close();
     await optionFile.remove();
     await session.close();
@@ -141,7 +144,7 @@ function watchLocks({ session, server, source, database }: Order, dump: ToolDump
 async function prove(
   { session, tool, inventory, facts, warnings, source }: Order,
   dump: ToolDump,
-  text: DumpText,
+  { text, counter }: { readonly text: DumpText; readonly counter: InsertRowCounter | undefined },
   close: () => Promise<void>,
 ): Promise<DumpProof> {
   try {
@@ -156,6 +159,7 @@ async function prove(
         ...facts,
         ...(position === undefined ? {} : { binlogFile: position.file, binlogPosition: position.position }),
       },
+      ...(counter === undefined ? {} : { tables: counter.rows() }),
       warnings: [...warnings, ...stderr],
     };
   } catch (error) {

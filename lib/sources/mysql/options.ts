@@ -22,6 +22,8 @@ export const mysqlSource = z.object({
   users: z.boolean().default(true),
   /** Keep the position in the binary log in the manifest; needs the privilege to read it. */
   binlogPosition: z.boolean().default(false),
+  /** Count the rows of each table and keep the numbers in the manifest, for later verification. */
+  countRows: z.boolean().default(true),
   /** How long the dump waits for a lock, in seconds. */
   lockTimeout: z.number().int().min(1).max(86_400).default(60),
 });

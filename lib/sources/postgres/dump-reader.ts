@@ -1,12 +1,13 @@
-import type { DumpProof } from '../driver.ts';
+import type { DumpProof, TableRows } from '../driver.ts';
 import { type ArchiveSummary, CustomArchiveReader } from './archive-reader.ts';
+import { CopyRowCounter } from './copy-rows.ts';
 import type { POSTGRES_FORMATS } from './options.ts';
 import { ScriptReader } from './script-reader.ts';
 import { TarArchiveReader, type TarSummary } from './tar-reader.ts';
 
 export type PostgresFormat = (typeof POSTGRES_FORMATS)[number];
 
-type Shown = Pick<DumpProof, 'statement' | 'facts'>;
+export type Shown = Pick<DumpProof, 'statement' | 'facts' | 'tables'>;
 
 /** Follows the bytes of a dump as they pass, and knows at their end whether they are all. */
 export interface DumpReader {
@@ -29,9 +30,14 @@ export const FORMATS: Readonly<Record<PostgresFormat, DumpFormat>> = {
     format: 'pg-plain',
     extension: '.sql',
     args: ['--format=plain'],
-    reader: () => scriptReader('database'),
+    reader: (countRows) => scriptReader('database', countRows),
   },
-  tar: { format: 'pg-tar', extension: '.tar', args: ['--format=tar'], reader: () => tarReader() },
+  tar: {
+    format: 'pg-tar',
+    extension: '.tar',
+    args: ['--format=tar'],
+    reader: (countRows) => tarReader(countRows),
+  },
 };
 
 export interface DumpFormat {
@@ -41,13 +47,18 @@ export interface DumpFormat {
   reader(countRows: boolean): DumpReader;
 }
 
-export function scriptReader(kind: 'database' | 'database cluster'): DumpReader {
+export function scriptReader(kind: 'database' | 'database cluster', countRows = false): DumpReader {
   const script = new ScriptReader(kind);
+  const counter = countRows ? new CopyRowCounter() : undefined;
   return {
-    take: (chunk) => script.take(chunk),
+    take: (chunk) => {
+      script.take(chunk);
+      counter?.take(chunk);
+    },
     end: () => {
       const bytes = script.end();
-      return { statement: `script of ${bytes} bytes with its last line`, facts: { bytes } };
+      const statement = `script of ${bytes} bytes with its last line`;
+      return { statement, facts: { bytes }, ...(counter === undefined ? {} : { tables: counter.rows() }) };
     },
   };
 }
@@ -58,7 +69,6 @@ function customReader(countRows: boolean): DumpReader {
 }
 
 function shownByArchive({ toc, largeObjects, rows }: ArchiveSummary, countRows: boolean): Shown {
-  const counts = countRows ? [...rows].map(([table, count]) => [`rows.${table}`, count] as const) : [];
   return {
     statement: `archive ${toc.version} complete, ${toc.entries} entries, all ${toc.withData.size} with data`,
     facts: {
@@ -66,19 +76,24 @@ function shownByArchive({ toc, largeObjects, rows }: ArchiveSummary, countRows: 
       entries: toc.entries,
       tables: toc.tables,
       largeObjects,
-      ...Object.fromEntries(counts),
     },
+    ...(countRows ? { tables: tablesOf(rows) } : {}),
   };
 }
 
-function tarReader(): DumpReader {
-  const archive = new TarArchiveReader();
-  return { take: (chunk) => archive.take(chunk), end: () => shownByTar(archive.end()) };
+function tarReader(countRows: boolean): DumpReader {
+  const archive = new TarArchiveReader(countRows);
+  return { take: (chunk) => archive.take(chunk), end: () => shownByTar(archive.end(), countRows) };
 }
 
-function shownByTar({ toc, files, largeObjects }: TarSummary): Shown {
+function shownByTar({ toc, files, largeObjects, rows }: TarSummary, countRows: boolean): Shown {
   return {
     statement: `tar archive ${toc.version} complete, ${toc.entries} entries, ${files} files`,
     facts: { archiveVersion: toc.version, entries: toc.entries, tables: toc.tables, files, largeObjects },
+    ...(countRows ? { tables: tablesOf(rows) } : {}),
   };
+}
+
+function tablesOf(rows: ReadonlyMap<string, number>): TableRows[] {
+  return [...rows].map(([name, count]) => ({ name, rows: count }));
 }

@@ -160,10 +160,11 @@ async function prove(
 ): Promise<DumpProof> {
   try {
     const stderr = await dump.ended;
-    const { statement, facts } = reader.end();
+    const { statement, facts, tables } = reader.end();
     return {
       statement: `${toolName} ${version}: ${statement}`,
       facts: { toolVersion: version, ...facts },
+      ...(tables === undefined ? {} : { tables }),
       warnings: [...warnings, ...toolWarnings(stderr)],
     };
   } finally {

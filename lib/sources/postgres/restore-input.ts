@@ -1,7 +1,7 @@
 import { withRelease } from '../../bytes/release.ts';
 import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError } from '../../errors.ts';
-import type { DumpProof } from '../driver.ts';
+import type { TableRows } from '../driver.ts';
 import type { DumpReader } from './dump-reader.ts';
 import { type Archive, readArchive } from './restore-archive.ts';
 
@@ -18,7 +18,7 @@ export class RestoreInput {
   /** Chunks that were read ahead. */
   readonly #head: Buffer[] = [];
   readonly #reader: DumpReader;
-  #facts: DumpProof['facts'] = {};
+  #tables: readonly TableRows[] = [];
   #ended = false;
   #failure: unknown;
   #bytes = 0;
@@ -68,12 +68,12 @@ export class RestoreInput {
 
   /**
    * Reads the rest of the dump.
-   * @returns what the whole dump shows of its content
+   * @returns rows of each table in the whole dump, as far as they can be counted
    * @throws what the dump throws when its bytes are wrong
    */
-  async finish(): Promise<DumpProof['facts']> {
+  async finish(): Promise<readonly TableRows[]> {
     for await (const chunk of this.stream()) this.#raw.release?.(chunk);
-    return this.#facts;
+    return this.#tables;
   }
 
   /** Ends the dump, wherever it is. */
@@ -112,7 +112,7 @@ export class RestoreInput {
         this.#reader.take(next.value);
         return next.value;
       }
-      this.#facts = this.#reader.end().facts;
+      this.#tables = this.#reader.end().tables ?? [];
       this.#ended = true;
       return undefined;
     } catch (error) {

@@ -2,7 +2,7 @@ import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError } from '../../errors.ts';
 import { feedTool } from '../../tool/feed-tool.ts';
 import { runTool } from '../../tool/run-tool.ts';
-import type { DumpProof } from '../driver.ts';
+import type { TableRows } from '../driver.ts';
 import type { Archive } from './restore-archive.ts';
 import type { RestoreContext } from './restore-context.ts';
 import { warningsOf } from './restore-errors.ts';
@@ -21,7 +21,7 @@ export interface Choice {
 
 export interface Loaded {
   /** What the dump itself shows, now that all of it has come. */
-  readonly facts: DumpProof['facts'];
+  readonly tables: readonly TableRows[];
   readonly warnings: readonly string[];
 }
 
@@ -49,13 +49,13 @@ export async function loadArchive(
     if (options.jobs === 1) {
       const command = await pgRestore(context, tool, database, args);
       const stderr = await feedTool(command, input.stream(), signal);
-      return { facts: await input.finish(), warnings: warningsOf(stderr) };
+      return { tables: await input.finish(), warnings: warningsOf(stderr) };
     }
     const spooled = await spoolDump(options.spoolDirectory, input);
     try {
       const parallel = [...args, `--jobs=${options.jobs}`, spooled.path];
       const { stderr } = await runTool(await pgRestore(context, tool, database, parallel), signal);
-      return { facts: await input.finish(), warnings: warningsOf(stderr) };
+      return { tables: await input.finish(), warnings: warningsOf(stderr) };
     } finally {
       await spooled.remove();
     }
@@ -95,7 +95,7 @@ export async function loadScript(
   const tool = await restoreTool('psql', options.engineVersion, context, signal);
   const command = await psql(context, tool, database, ['--echo-errors', ...args]);
   const stderr = await feedTool(command, script, signal);
-  return { facts: await input.finish(), warnings: warningsOf(stderr) };
+  return { tables: await input.finish(), warnings: warningsOf(stderr) };
 }
 
 /** The tool that reads this archive, and what it is told to take of it. */

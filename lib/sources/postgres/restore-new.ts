@@ -70,7 +70,7 @@ async function fillAndSwap(
   });
   const loaded = await load(context, input, draft, temporary, major);
   const restored = archive === undefined ? undefined : chosen(archive, choice, context);
-  const proof = await proveRestored(context, temporary, restored, loaded.facts);
+  const proof = await proveRestored(context, temporary, restored, loaded.tables);
   if (swap.name === context.options.database)
     await beside(context, (session) => requireExpected(session, context));
   const { kept, warnings } = await swapIn(context, { ...swap, temporary, finish: plan.finish });

@@ -1,5 +1,5 @@
 import { BackupError } from '../../errors.ts';
-import type { DumpProof } from '../driver.ts';
+import type { DumpProof, TableRows } from '../driver.ts';
 import type { PostgresSession } from './connect.ts';
 import type { ArchiveEntry } from './restore-archive.ts';
 import { inDatabase, type RestoreContext } from './restore-context.ts';
@@ -24,14 +24,14 @@ interface Found {
  * Looks into a restored database: every table, view, sequence and index of the archive is there, and every
  * table has the number of rows that were dumped, as far as that is known and cheap to count.
  * @param entries what was restored of the archive; undefined when the dump is a script
- * @param facts what the dump shows of itself
+ * @param tables the rows that the dump has of each table, where they could be counted
  * @throws BackupError `incomplete` that names what is missing
  */
 export async function proveRestored(
   context: RestoreContext,
   database: string,
   entries: readonly ArchiveEntry[] | undefined,
-  facts: DumpProof['facts'],
+  tables: readonly TableRows[],
 ): Promise<Omit<DumpProof, 'warnings'>> {
   return await inDatabase(context, database, async (session) => {
     await requireRelations(session, entries ?? []);
@@ -45,7 +45,7 @@ export async function proveRestored(
     const bytes = Number(found.bytes);
     const names = namesWithData(entries ?? []);
     const isCheap = bytes <= COUNTED_BYTES && names.length <= COUNTED_TABLES;
-    const rows = isCheap ? await requireRows(session, names, facts) : undefined;
+    const rows = isCheap ? await requireRows(session, names, tables) : undefined;
     const counted = rows === undefined ? '' : `, ${rows} rows counted`;
     const objects = entries === undefined ? 'whole script' : `${entries.length} entries`;
     return {
@@ -89,28 +89,40 @@ function namesWithData(entries: readonly ArchiveEntry[]): ArchiveEntry[] {
 /** @returns the number of all rows, or undefined when they may not all be seen */
 async function requireRows(
   session: PostgresSession,
-  tables: readonly ArchiveEntry[],
-  facts: DumpProof['facts'],
+  entries: readonly ArchiveEntry[],
+  tables: readonly TableRows[],
 ): Promise<number | undefined> {
-  if (tables.length === 0) return undefined;
+  if (entries.length === 0) return undefined;
+  const dumped = new Map(tables.map(({ name, rows }) => [name, rows]));
+  const filled = await tablesOfExtensions(session);
   // An error where row security would hide rows.
   await session.query('SET row_security = off');
   let total = 0;
-  for (const table of tables) {
+  for (const table of entries) {
     const relation = `${quoteIdentifier(table.namespace)}.${quoteIdentifier(table.tag)}`;
     const counted = await session
       .query<{ rows: string }>(`SELECT count(*)::text AS rows FROM ONLY ${relation}`)
       .catch(() => undefined);
     if (counted === undefined) return undefined;
     const rows = Number(counted[0]?.rows);
-    const dumped = facts[`rows.${fullName(table)}`];
-    if (typeof dumped === 'number' && dumped !== rows) {
+    const expected = dumped.get(fullName(table));
+    if (expected !== undefined && expected !== rows && !filled.has(fullName(table))) {
       throw new BackupError(
         'incomplete',
-        `${fullName(table)} has ${rows} rows after the restore, the dump has ${dumped}`,
+        `${fullName(table)} has ${rows} rows after the restore, the dump has ${expected}`,
       );
     }
     total += rows;
   }
   return total;
+}
+
+/** Tables that come with an extension: a dump has only the rows that were added to those which it fills itself. */
+export async function tablesOfExtensions(session: PostgresSession): Promise<ReadonlySet<string>> {
+  const rows = await session.query<{ name: string }>(
+    `SELECT nspname || '.' || relname AS name
+       FROM pg_depend d JOIN pg_class c ON c.oid = d.objid JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'`,
+  );
+  return new Set(rows.map(({ name }) => name));
 }

@@ -5,6 +5,9 @@ const BLOCK_BYTES = 512;
 const TOC_FILE = 'toc.dat';
 /** Lists the large objects; newer versions write several. */
 const BLOBS_FILE = /^blobs.*\.toc$/;
+/** What ends the data of a table: `\\.` and three line feeds. */
+const COPY_END = Buffer.from('\\.\n\n\n');
+const NEWLINE = 10;
 const BLOB_FILE = /^blob_\d+\.dat$/;
 
 /** What was shown of an archive that is complete. */
@@ -12,6 +15,8 @@ export interface TarSummary {
   readonly toc: ArchiveToc;
   readonly files: number;
   readonly largeObjects: number;
+  /** Rows by `schema.table`, of the tables whose rows could be counted. */
+  readonly rows: ReadonlyMap<string, number>;
 }
 
 /**
@@ -28,6 +33,16 @@ export class TarArchiveReader {
   readonly #names = new Set<string>();
   #files = 0;
   #largeObjects = 0;
+  readonly #countsRows: boolean;
+  /** Line feeds in the file that is passing, and its last bytes. */
+  #lines = 0;
+  #end: Buffer = Buffer.alloc(0);
+  /** Rows in each file with the data of a table. */
+  readonly #rows = new Map<string, number>();
+
+  constructor(countsRows = false) {
+    this.#countsRows = countsRows;
+  }
 
   /** @throws BackupError `corrupt` when this cannot be part of a complete archive */
   take(chunk: Buffer): void {
@@ -48,7 +63,16 @@ export class TarArchiveReader {
       if (!this.#hasData(kind, file)) throw incomplete(`the data of ${kind} ${name} is missing`);
     }
     if (this.#emptyBlocks < 2) throw incomplete('its end is missing');
-    return { toc, files: this.#files, largeObjects: this.#largeObjects };
+    return { toc, files: this.#files, largeObjects: this.#largeObjects, rows: this.#rowsOf(toc) };
+  }
+
+  #rowsOf(toc: ArchiveToc): ReadonlyMap<string, number> {
+    const rows = new Map<string, number>();
+    for (const { kind, name, file } of toc.withData.values()) {
+      const count = kind === 'TABLE DATA' ? this.#rows.get(file) : undefined;
+      if (count !== undefined) rows.set(name, count);
+    }
+    return rows;
   }
 
   #hasData(kind: string, file: string): boolean {
@@ -58,8 +82,16 @@ export class TarArchiveReader {
 
   #takeFile(part: Buffer): number {
     if (this.#file.name === TOC_FILE) this.#head.take(part);
+    else if (this.#countsRows) this.#countLines(part);
     this.#file.size -= part.length;
     return part.length;
+  }
+
+  #countLines(part: Buffer): void {
+    for (let at = part.indexOf(NEWLINE); at >= 0; at = part.indexOf(NEWLINE, at + 1)) this.#lines += 1;
+    this.#end = Buffer.concat([this.#end, part.subarray(-COPY_END.length)]).subarray(-COPY_END.length);
+    if (part.length < this.#file.size || !this.#end.equals(COPY_END)) return;
+    this.#rows.set(this.#file.name, this.#lines - 3);
   }
 
   #takePadding(present: number): number {
@@ -88,6 +120,8 @@ export class TarArchiveReader {
     const size = sizeOf(header);
     this.#file = { name, size, padding: (BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES };
     this.#files += 1;
+    this.#lines = 0;
+    this.#end = Buffer.alloc(0);
     // Large objects may be many, and their list names them.
     if (BLOB_FILE.test(name)) this.#largeObjects += 1;
     else this.#names.add(name);

@@ -42,7 +42,6 @@ export function inspectionProof(
   extra: DumpProof['facts'] = {},
 ): DumpProof {
   const { pages, pageSize, rows, warnings, ...facts } = inspection;
-  const counts = Object.entries(rows).map(([table, count]) => [`rows.${table}`, count]);
   return {
     statement: `${check} ok, ${pages} pages of ${pageSize} bytes`,
     facts: {
@@ -55,8 +54,10 @@ export function inspectionProof(
       journalMode: facts.journalMode,
       sqliteVersion: facts.version,
       ...extra,
-      ...Object.fromEntries(counts),
     },
+    ...(rows === undefined
+      ? {}
+      : { tables: Object.entries(rows).map(([name, count]) => ({ name, rows: count })) }),
     warnings,
   };
 }

@@ -23,7 +23,7 @@ export interface InspectOptions {
  */
 export function inspect(connection: Connection, file: string, options: InspectOptions): Inspection {
   const warnings = requireSound(connection, file, options.check);
-  const rows = options.countRows ? countRows(connection, warnings) : {};
+  const rows = options.countRows ? { rows: countRows(connection, warnings) } : {};
   return {
     pages: pragmaNumber(connection, 'page_count'),
     pageSize: pragmaNumber(connection, 'page_size'),
@@ -32,7 +32,7 @@ export function inspect(connection: Connection, file: string, options: InspectOp
     encoding: pragmaText(connection, 'encoding'),
     journalMode: pragmaText(connection, 'journal_mode'),
     version: sqliteVersion(),
-    rows,
+    ...rows,
     warnings,
   };
 }

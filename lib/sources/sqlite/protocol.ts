@@ -120,7 +120,7 @@ export interface Inspection {
   readonly journalMode: string;
   readonly version: string;
   /** Rows of each ordinary table, when counting was asked for. */
-  readonly rows: Readonly<Record<string, number>>;
+  readonly rows?: Readonly<Record<string, number>>;
   readonly warnings: readonly string[];
 }
 
