@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import { BackupError } from '../errors.ts';
 import { columnTypes } from './column-types.ts';
+import { createNotifications } from './notification-tables.ts';
 
 export type Migrations = Readonly<Record<string, Migration>>;
 
@@ -13,6 +14,7 @@ export const MIGRATIONS: Migrations = {
   '0001_history': { up: createHistory },
   '0002_schedules': { up: createSchedules },
   '0003_operations': { up: createOperations },
+  '0005_notifications': { up: createNotifications },
 };
 
 /** @param applied names of the steps that a store has gone, in their order */

@@ -2,6 +2,11 @@ import type { Generated } from 'kysely';
 import type { ErrorCode } from '../errors.ts';
 import type { JobState } from '../runs/job-states.ts';
 import type { RunState } from '../runs/states.ts';
+import type {
+  NotificationDeliveryTable,
+  NotificationEntryTable,
+  NotificationStandingTable,
+} from './notification-tables.ts';
 
 /** The store's tables. Times are ISO 8601 in UTC, sizes are bytes, flags are 0 or 1. */
 export interface StoreSchema {
@@ -13,6 +18,9 @@ export interface StoreSchema {
   schedules: ScheduleTable;
   jobs: JobTable;
   logs: LogTable;
+  notification_standings: NotificationStandingTable;
+  notification_entries: NotificationEntryTable;
+  notification_deliveries: NotificationDeliveryTable;
 }
 
 /** One process that has this store open, or had it. */

@@ -3,6 +3,7 @@ import type { RunFate } from '../backupset/orphans.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { BackupError } from '../errors.ts';
 import type { LogLine } from '../logs/log-line.ts';
+import type { NotificationMemory } from '../notifiers/memory.ts';
 import type { JobMemory } from '../runs/job-memory.ts';
 import type { SkippedRun } from '../runs/jobs.ts';
 import type { ScheduleMemory } from '../schedule/scheduler.ts';
@@ -20,6 +21,7 @@ import { type LastRun, queryLastRuns } from './last-runs.ts';
 import { type LogQuery, queryLog, type RunLogPage, writeLines } from './logs.ts';
 import { MIGRATIONS, type Migrations } from './migrations.ts';
 import { describePlace, type StorePlace } from './place.ts';
+import { createNotificationMemory } from './notifications.ts';
 import { openPostgres } from './postgres.ts';
 import { type PriorRun, queryPriorRun } from './prior-runs.ts';
 import { type HistoryLimits, pruneHistory } from './prune.ts';
@@ -52,6 +54,8 @@ export interface Store {
   probe(): Promise<void>;
   /** What is remembered of the schedule with this node id. */
   schedule(node: string): ScheduleMemory;
+  /** What is remembered of the notifier with this node id. */
+  notifications(node: string): NotificationMemory;
   /** Whether runs may still be writing, or ended without their set; others are left out. */
   fates(runIds: readonly string[]): Promise<ReadonlyMap<string, RunFate>>;
   /** How jobs stand. */
@@ -147,6 +151,7 @@ function createStore(parts: StoreParts, interrupted: readonly InterruptedRun[]):
     priorRun: (job, runId, at) => guard.once(() => queryPriorRun(db, job, runId, at)),
     probe: () => guard.once(() => probe(housekeeping.instance)),
     schedule: (node) => createScheduleMemory(db, name, node),
+    notifications: (node) => createNotificationMemory(db, name, node),
     fates: (runIds) => guard.once(() => queryFates(db, runIds)),
     jobs: createJobMemory(db, name),
     skipped: (run) => recordSkippedRun(db, name, housekeeping.instance, run),
