@@ -2,7 +2,12 @@ import { Console } from 'node:console';
 import { DEFAULT_LIMITS } from '../lib/engine/retries.ts';
 import { toBackupError } from '../lib/errors.ts';
 import type { FlowNode } from '../lib/plan/flow-file.ts';
-import { leastFreeBytes, type PackageSettings, sweepGraceMs } from '../nodes/package-settings.ts';
+import {
+  failuresUntilDeadLetter,
+  leastFreeBytes,
+  type PackageSettings,
+  sweepGraceMs,
+} from '../nodes/package-settings.ts';
 import { queueLimits } from '../nodes/queue-settings.ts';
 import { type BackupRuntime, existingRuntime } from '../nodes/runtime.ts';
 import { storeSettings } from '../nodes/store-settings.ts';
@@ -146,6 +151,7 @@ function packageSettingsOf(
   leastFreeBytes({}, env);
   queueLimits({}, env);
   storeSettings('', {}, env);
+  failuresUntilDeadLetter({}, env);
   const databaseAttempts = Math.min(attempts ?? 1, DEFAULT_LIMITS.databaseAttempts);
   return {
     ...(planning === undefined ? {} : { planningSeconds: parseDuration(planning) / 1000 }),

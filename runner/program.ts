@@ -2,7 +2,9 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { BackupError, toBackupError } from '../lib/errors.ts';
 import { knowEnvironmentSecrets } from '../lib/logs/redact.ts';
 import { PRODUCT } from '../lib/product.ts';
+import { JOB_STATES } from '../lib/runs/job-states.ts';
 import { describeLeft } from '../lib/runs/shutdown.ts';
+import { RUN_STATES } from '../lib/runs/states.ts';
 import type { CommandBody, CommandContext } from './command.ts';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts';
 import { createOutput, ignoreClosedPipes, type Output } from './output.ts';
@@ -177,9 +179,11 @@ function addSetCommands(program: Command, run: Runner): void {
   withData(program.command('runs'))
     .description('list the history of runs')
     .addOption(jobOption())
+    .addOption(new Option('--state <state>', 'only runs in this state').choices(RUN_STATES))
     .option('--limit <count>', 'newest so many', positiveInteger, 20)
     .addOption(jsonOption())
     .action(async (options) => run((await import('./commands/runs.ts')).runs, options));
+  addJobCommands(program, run);
   withData(program.command('logs'))
     .description('show what a run did, line by line')
     .argument('<run>', 'id of the run as runs shows it, or "latest"')
@@ -192,6 +196,35 @@ function addSetCommands(program: Command, run: Runner): void {
     .option('--follow', 'wait for more until the run has ended')
     .addOption(new Option('--json', 'one JSON object per line'))
     .action(async (id, options) => run((await import('./commands/logs.ts')).logs, { run: id, ...options }));
+}
+
+function addJobCommands(program: Command, run: Runner): void {
+  const jobs = program.command('jobs').description('jobs: how they stand, and what brings dead letters back');
+  withData(jobs.command('list', { isDefault: true }))
+    .description('list the jobs that have run (what "jobs" alone does)')
+    .addOption(new Option('--state <state>', 'only jobs in this state').choices(JOB_STATES))
+    .addOption(jsonOption())
+    .action(async (options) => run((await import('./commands/jobs.ts')).listJobs, options));
+  withData(jobs.command('show'))
+    .description('show a job with the history of its errors')
+    .argument('<job>', JOB_HELP)
+    .option('--limit <count>', 'newest so many errors', positiveInteger, 20)
+    .addOption(jsonOption())
+    .action(async (job, options) => run((await import('./commands/jobs.ts')).showJob, { job, ...options }));
+  withData(jobs.command('requeue'))
+    .description('put a dead-lettered job back: its schedules begin it again')
+    .argument('<job>', JOB_HELP)
+    .addOption(jsonOption())
+    .action(async (job, options) =>
+      run((await import('./commands/jobs.ts')).requeueJob, { job, ...options }),
+    );
+  withData(jobs.command('discard'))
+    .description('forget a job that is not run any more; the history of its runs stays')
+    .argument('<job>', JOB_HELP)
+    .addOption(jsonOption())
+    .action(async (job, options) =>
+      run((await import('./commands/jobs.ts')).discardJob, { job, ...options }),
+    );
 }
 
 function addKeyCommands(program: Command, run: Runner): void {
@@ -224,6 +257,7 @@ function addKitCommand(program: Command, run: Runner): void {
 }
 
 const FLOW_HELP = 'flow file, as Export in the editor writes it';
+const JOB_HELP = 'name of the job, as its source node has it';
 const SET_HELP = '<job>/<id> as list shows it, the id alone, or "latest"';
 
 function jobOption(): Option {

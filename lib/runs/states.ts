@@ -7,10 +7,12 @@ export const FINAL_STATES = ['succeeded', 'partial', 'failed', 'cancelled'] as c
  */
 export const ACTIVE_STATES = ['planning', 'queued', 'running', 'verifying'] as const;
 
+/** Every one of them. `skipped` is a run that was due and not begun: it has no other state before or after. */
+export const RUN_STATES = [...ACTIVE_STATES, ...FINAL_STATES, 'skipped'] as const;
+
 export type FinalState = (typeof FINAL_STATES)[number];
 export type ActiveState = (typeof ACTIVE_STATES)[number];
-/** `skipped` is a run that was due and not begun: it has no other state before or after. */
-export type RunState = ActiveState | FinalState | 'skipped';
+export type RunState = (typeof RUN_STATES)[number];
 
 const NEXT: Readonly<Record<ActiveState, readonly RunState[]>> = {
   planning: ['queued', 'running', 'failed', 'cancelled'],
