@@ -5,6 +5,7 @@ import { type AdminApi, serveActions } from './admin-routes.ts';
 import type { AnyNode, BackupMessage, Deliver, NodeBehaviour, NodeContext } from './define-node.ts';
 import { formOf, readSettings, settingsError } from './forms/settings.ts';
 import { serveOperations } from './operations/admin-operations.ts';
+import { serveQueue } from './operations/admin-queue.ts';
 import { serveRunLog } from './operations/admin-run-log.ts';
 import { type BackupRuntime, backupRuntime, type RuntimeApi } from './runtime.ts';
 import { attachOffers, findOffer, findService, PLACE, serviceOf } from './services.ts';
@@ -20,6 +21,7 @@ export function registerNodes(RED: NodeSetApi, definitions: readonly AnyNode[]):
   for (const definition of definitions) registerNode(RED, definition);
   serveActions(RED, definitions);
   serveOperations(RED);
+  serveQueue(RED);
   serveRunLog(RED);
 }
 

@@ -8,6 +8,8 @@ import { requireRoom } from '../lib/health/data-folder.ts';
 import { knowEnvironmentSecrets } from '../lib/logs/redact.ts';
 import { RunLog } from '../lib/logs/run-log.ts';
 import { sweepPrivateFolders } from '../lib/private-folders.ts';
+import type { QueueLimits } from '../lib/queue/limits.ts';
+import { CancelWatch } from '../lib/runs/cancel-watch.ts';
 import { JobBook } from '../lib/runs/job-book.ts';
 import { describeLeft, drainSignal, type ShutdownPlan } from '../lib/runs/shutdown.ts';
 import { recordStages } from '../lib/runs/stage-record.ts';
@@ -69,6 +71,8 @@ export interface BackupRuntime {
   /** Folder of the history and the key vault. */
   readonly dataDir: string;
   readonly settings: PackageSettings;
+  /** How many runs may go on at a time. */
+  readonly limits: QueueLimits;
   /** Aborted when Node-RED is about to end: nothing new begins from then on. */
   readonly ending: AbortSignal;
   /** Aborted when Node-RED ends: restores, verifications and copies hang on it. */
@@ -227,6 +231,11 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   sweepPrivateFolders(tmpdir()).catch((error: unknown) =>
     RED.log.warn(`[dbackup] ${toBackupError(error).message}`),
   );
+  const cancelWatch = new CancelWatch({
+    engine,
+    clock,
+    requested: async (runs) => (await store()).cancellations.requested(runs),
+  });
   let ended: Promise<void> | undefined;
   const shutdown = (reason: string, until?: AbortSignal) => (ended ??= end(reason, until));
   const release = embedded ? () => undefined : endWithProcess(plan, engine, shutdown, RED.log);
@@ -237,6 +246,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     RED.events.removeListener('flows:started', beginSweep);
     closing.abort(new BackupError('aborted', reason));
     await Promise.all([engine.shutdown(reason), startupSweep.idle()]);
+    cancelWatch.close();
     operations.dispose();
     board.close();
     jobStatus.dispose();
@@ -261,6 +271,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     operations,
     dataDir,
     settings,
+    limits,
     ending: ending.signal,
     closing: closing.signal,
     history,

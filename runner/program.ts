@@ -79,6 +79,7 @@ export function createProgram(run: Runner): Command {
     .exitOverride();
   addFlowCommands(program, run);
   addSetCommands(program, run);
+  addRunCommands(program, run);
   addKeyCommands(program, run);
   addKitCommand(program, run);
   return program;
@@ -224,6 +225,22 @@ function addJobCommands(program: Command, run: Runner): void {
     .addOption(jsonOption())
     .action(async (job, options) =>
       run((await import('./commands/jobs.ts')).discardJob, { job, ...options }),
+    );
+}
+
+function addRunCommands(program: Command, run: Runner): void {
+  withData(program.command('queue'))
+    .description('list the runs that wait and go on')
+    .addOption(jsonOption())
+    .action(async (options) => run((await import('./commands/queue.ts')).queue, options));
+  withData(program.command('cancel'))
+    .description('end a run that waits or goes on, also one of another process')
+    .argument('<run>', 'id of the run, as queue shows it')
+    .option('--reason <text>', 'why; it stands in the history')
+    .option('--no-wait', 'do not wait until the run has ended')
+    .addOption(jsonOption())
+    .action(async (id, options) =>
+      run((await import('./commands/cancel.ts')).cancel, { run: id, ...options }),
     );
 }
 
