@@ -63,6 +63,8 @@ export interface NodeContext<Settings> {
    * @param reason anything but `manual`: nobody has asked for it, so that it starts no job that is dead-lettered
    */
   launch(message: BackupMessage, reason: FireReason): void;
+  /** Sends a message that no other has brought about. */
+  send(message: BackupMessage): void;
   /** A text of the catalogue in the runtime's language. */
   text(key: string, values?: Readonly<Record<string, string | number>>): string;
 }

@@ -8,6 +8,8 @@ const FAREWELL_MS = 3_000;
 export interface DrainParts {
   readonly engine: BackupEngine;
   readonly tracker: RunTracker;
+  /** Resolves when nodes were told of everything that has happened. */
+  readonly told: () => Promise<void>;
 }
 
 /**
@@ -15,19 +17,20 @@ export interface DrainParts {
  * signal aborts. New runs are refused from now on, and those that have not begun are cancelled. Never rejects.
  */
 export async function drainRuns(
-  { engine, tracker }: DrainParts,
+  { engine, tracker, told }: DrainParts,
   reason: string,
   until: AbortSignal,
 ): Promise<void> {
   tracker.countAll();
   do {
     await engine.drain(reason, until);
+    await settled(orAbort(told(), until), FAREWELL_MS);
     await settled(orAbort(tracker.idle(), until), FAREWELL_MS);
   } while (!until.aborted && isAtWork({ engine, tracker }));
 }
 
 /** Nodes of ours say when they are done; one of other people may hold its message for ever. */
-function isAtWork({ engine, tracker }: DrainParts): boolean {
+function isAtWork({ engine, tracker }: Pick<DrainParts, 'engine' | 'tracker'>): boolean {
   const held = tracker.activity();
   return engine.activeRuns().length > 0 || held.some(({ node }) => node.type.startsWith('dbackup-'));
 }

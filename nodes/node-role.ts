@@ -1,2 +1,12 @@
-/** What a node is in a flow: its colour, its status texts and its place in the plan follow from it. */
-export type NodeRole = 'config' | 'trigger' | 'source' | 'transform' | 'destination' | 'restore';
+/**
+ * What a node is in a flow: its colour, its status texts and its place in the plan follow from it. A `listener` sends
+ * what happens elsewhere, as Node-RED's own Catch and Status nodes do.
+ */
+export type NodeRole =
+  | 'config'
+  | 'trigger'
+  | 'listener'
+  | 'source'
+  | 'transform'
+  | 'destination'
+  | 'restore';

@@ -79,6 +79,7 @@ export class OfflineServices {
       warn: ignore,
       report: ignore,
       launch: ignore,
+      send: ignore,
       text: (key) => key,
     };
   }

@@ -7,6 +7,7 @@ import { formOf, readSettings, settingsError } from './forms/settings.ts';
 import { serveOperations } from './operations/admin-operations.ts';
 import { serveQueue } from './operations/admin-queue.ts';
 import { serveRunLog } from './operations/admin-run-log.ts';
+import { serveRuns } from './operations/admin-runs.ts';
 import { type BackupRuntime, backupRuntime, type RuntimeApi } from './runtime.ts';
 import { attachOffers, findOffer, findService, PLACE, serviceOf } from './services.ts';
 import { failure } from './status/status-text.ts';
@@ -21,6 +22,7 @@ export function registerNodes(RED: NodeSetApi, definitions: readonly AnyNode[]):
   for (const definition of definitions) registerNode(RED, definition);
   serveActions(RED, definitions);
   serveOperations(RED);
+  serveRuns(RED);
   serveQueue(RED);
   serveRunLog(RED);
 }
@@ -137,6 +139,7 @@ function contextOf<Settings>(
       const launched = { ...message, _msgid: message._msgid ?? randomUUID() };
       runtime.launches.launch(node.id, launched, () => sendAs(RED, node, launched), reason);
     },
+    send: (message) => node.send(message),
     text: (key, values) => RED._(key, { ...values }),
   };
 }

@@ -41,6 +41,7 @@ import { JobStatus } from './status/job-status.ts';
 import { StatusBoard } from './status/status-board.ts';
 import type { Translate } from './status/status-text.ts';
 import { storeSettings } from './store-settings.ts';
+import { Telling } from './telling.ts';
 
 /**
  * What all backup nodes of one Node-RED share. It outlives every deploy: runs belong to the engine, not
@@ -54,6 +55,8 @@ export interface BackupRuntime {
   readonly clock: Clock;
   /** What happens to backups, for those who tell people and programs of it. */
   readonly happenings: BackupEvents;
+  /** Who is told of them: nodes, HTTP clients, editors. */
+  readonly telling: Telling;
   readonly board: StatusBoard;
   /** Results that come while a deploy replaces nodes wait here for the new ones. */
   readonly deploys: DeployWindow;
@@ -90,7 +93,7 @@ export interface BackupRuntime {
 
 /** The part of `RED` that identifies a Node-RED and its package settings. */
 export type RuntimeApi = Pick<NodeAPI, 'events' | 'log' | 'nodes' | 'settings' | '_'> &
-  Pick<TrackedRuntime, 'hooks'>;
+  Pick<TrackedRuntime, 'hooks'> & { readonly comms?: Pick<NodeAPI['comms'], 'publish'> };
 
 const RUNTIMES: unique symbol = Symbol.for('@dbackup/node-red.runtimes');
 
@@ -192,6 +195,15 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     signal: closing.signal,
   });
   const happenings = new BackupEvents(clock);
+  const telling = new Telling({
+    events: engine.events,
+    happenings,
+    clock,
+    deploys,
+    history,
+    isWatching: () => !watched.isEmpty,
+    ...(RED.comms === undefined ? {} : { comms: RED.comms }),
+  });
   const jobsBehind = new JobsBehind({
     events: RED.events,
     eachNode: (call) => RED.nodes.eachNode(call),
@@ -216,6 +228,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     clock,
     watched,
     events: RED.events,
+    happenings,
     closing: ending.signal,
     leastFreeBytes: leastFree,
     schedules: settings.schedules !== false,
@@ -225,8 +238,11 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     },
     lastRuns: async () => (await storeWhileOpen()).lastRuns(),
   });
-  const beginSweep = () => startupSweep.begin();
-  RED.events.on('flows:started', beginSweep);
+  const flowsStarted = () => {
+    startupSweep.begin();
+    telling.begin();
+  };
+  RED.events.on('flows:started', flowsStarted);
   // Passwords of servers may lie there, for this user only.
   sweepPrivateFolders(tmpdir()).catch((error: unknown) =>
     RED.log.warn(`[dbackup] ${toBackupError(error).message}`),
@@ -241,12 +257,14 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   const release = embedded ? () => undefined : endWithProcess(plan, engine, shutdown, RED.log);
   const end = async (reason: string, until?: AbortSignal) => {
     ending.abort(new BackupError('aborted', reason));
-    if (until !== undefined) await drainRuns({ engine, tracker }, reason, until);
+    if (until !== undefined) await drainRuns({ engine, tracker, told: () => telling.idle() }, reason, until);
     forget();
-    RED.events.removeListener('flows:started', beginSweep);
+    RED.events.removeListener('flows:started', flowsStarted);
     closing.abort(new BackupError('aborted', reason));
     await Promise.all([engine.shutdown(reason), startupSweep.idle()]);
     cancelWatch.close();
+    await telling.idle();
+    telling.dispose();
     operations.dispose();
     board.close();
     jobStatus.dispose();
@@ -262,6 +280,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     clock,
     happenings,
     board,
+    telling,
     deploys,
     reports,
     startupSweep,

@@ -15,6 +15,7 @@ import { destinationNodes, storageNodes } from './storages.ts';
 import { checksumNode } from './transforms/checksum.ts';
 import { compressNode } from './transforms/compress.ts';
 import { encryptNode } from './transforms/encrypt.ts';
+import { runEventsNode } from './triggers/run-events.ts';
 import { scheduleNode } from './triggers/schedule.ts';
 
 /** Every node type of the package. Nothing here needs a running Node-RED. */
@@ -26,6 +27,7 @@ export const allNodes: readonly AnyNode[] = [
   sshNode,
   scheduleNode,
   postgresNode,
+  runEventsNode,
   mysqlNode,
   sqliteNode,
   compressNode,
@@ -50,7 +52,7 @@ function toBackupNodeType(node: AnyNode): BackupNodeType {
   const { type, role, step } = node;
   return {
     type,
-    role: role === 'config' || role === 'restore' ? 'other' : role,
+    role: role === 'config' || role === 'restore' || role === 'listener' ? 'other' : role,
     ...(step === undefined ? {} : { step }),
     ...(role === 'source' ? { copiesNeeded: (settings) => copiesNeeded(node, settings) } : {}),
     references: (settings) => referencesOf(node, settings),

@@ -1,9 +1,10 @@
 import { type NodeSetApi, registerNodes } from './register-nodes.ts';
+import { runEventsNode } from './triggers/run-events.ts';
 import { scheduleNode } from './triggers/schedule.ts';
 
 /** Entry file of the node set `dbackup-triggers`. */
 export default function registerTriggers(RED: NodeSetApi): void {
-  registerNodes(RED, [scheduleNode]);
+  registerNodes(RED, [scheduleNode, runEventsNode]);
 }
 
 // Node-RED 4 loads node sets with require().

@@ -224,6 +224,8 @@ export interface ScheduleMissedEvent extends EventHead {
   readonly schedule: string;
   /** Id of the schedule node. */
   readonly node: string;
+  /** The jobs that it begins, as far as its flow shows them. */
+  readonly jobs: readonly string[];
   /** The last fire that was missed. */
   readonly plannedFor: string;
   /** How many were missed; 1000 for that many or more. */
@@ -273,9 +275,10 @@ export function severityOf(told: ToldEvent): Severity {
   return SEVERITY[told.event];
 }
 
-/** The job that an event is about; undefined for one about a storage or a schedule. */
-export function jobOf(event: BackupEvent): string | undefined {
-  return 'job' in event ? event.job : undefined;
+/** The jobs that an event is about; undefined for one about a storage. */
+export function jobsOf(event: BackupEvent): readonly string[] | undefined {
+  if ('job' in event) return [event.job];
+  return 'jobs' in event ? event.jobs : undefined;
 }
 
 /** Whether one severity is at least as bad as another. */

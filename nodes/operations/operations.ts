@@ -1,5 +1,7 @@
 import type { BackupEngine } from '../../lib/engine/backup-engine.ts';
+import type { BackupEvents } from '../../lib/events/event-bus.ts';
 import type { HealthReport } from '../../lib/health/check.ts';
+import { SpaceAlarm } from '../../lib/health/space-alarm.ts';
 import type { LastRun } from '../../lib/store/last-runs.ts';
 import { Metrics, type MetricsPage } from './metrics.ts';
 import { Readiness, type ReadinessParts } from './readiness.ts';
@@ -9,6 +11,7 @@ export type OperationName = 'healthz' | 'readyz' | 'metrics';
 
 export interface OperationsParts extends Omit<ReadinessParts, 'engineEvents'> {
   readonly engine: Pick<BackupEngine, 'events' | 'activeRuns'>;
+  readonly happenings: Pick<BackupEvents, 'tell'>;
   lastRuns(): Promise<readonly LastRun[]>;
 }
 
@@ -17,11 +20,21 @@ export class Operations {
   readonly #parts: OperationsParts;
   readonly #readiness: Readiness;
   readonly #metrics: Metrics;
+  readonly #spaceAlarm: SpaceAlarm;
 
   constructor(parts: OperationsParts) {
     this.#parts = parts;
     this.#readiness = new Readiness({ ...parts, engineEvents: parts.engine.events });
     this.#metrics = new Metrics({ ...parts, readiness: this.#readiness });
+    const { clock, watched, leastFreeBytes, happenings, engine } = parts;
+    this.#spaceAlarm = new SpaceAlarm({
+      space: this.#readiness.space,
+      clock,
+      leastBytes: leastFreeBytes,
+      destinations: () => watched.destinations(),
+      tell: (event) => happenings.tell(event),
+    });
+    engine.events.on('finished', this.#ended);
     // What runs once is over before anybody asks.
     if (parts.schedules) parts.events.on('flows:started', this.#begin);
   }
@@ -38,8 +51,18 @@ export class Operations {
 
   dispose(): void {
     this.#parts.events.removeListener('flows:started', this.#begin);
+    this.#parts.engine.events.removeListener('finished', this.#ended);
+    this.#spaceAlarm.stop();
     this.#readiness.dispose();
   }
 
-  readonly #begin = (): void => this.#metrics.begin();
+  readonly #begin = (): void => {
+    this.#metrics.begin();
+    this.#spaceAlarm.begin();
+  };
+
+  /** A backup takes space. */
+  readonly #ended = (): void => {
+    if (this.#parts.schedules) this.#spaceAlarm.begin();
+  };
 }

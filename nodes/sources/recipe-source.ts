@@ -62,8 +62,9 @@ async function prepare(driver: SourceDriver, closing: AbortSignal): Promise<void
 }
 
 function openRun(context: NodeContext<unknown>, part: SourcePart, message: BackupMessage): Recipe {
-  const { engine, tracker, settings } = context.runtime;
+  const { engine, tracker, settings, launches, telling } = context.runtime;
   const run = engine.openRun({ job: part.job, needs: part.needs });
+  telling.narrator.begun(run.id, launches.reasonOf(message) ?? 'message');
   tracker.follow(run.id, context.self, message, {
     seal: () => run.seal(),
     ...(settings.planningSeconds === undefined ? {} : { deadlineMs: settings.planningSeconds * 1000 }),

@@ -147,6 +147,23 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
   dropped(at: number, count: number): void {
     const { catchUp } = this.#context.settings;
     this.#context.warn(this.#text('message.dropped', { at: this.#time(at), count, hours: catchUp }));
+    this.#tellMissed(at, count);
+  }
+
+  #tellMissed(at: number, count: number): void {
+    const { runtime, id } = this.#context;
+    const schedule = runtime.watched.nameOf(id);
+    const plannedFor = new Date(at).toISOString();
+    const times = count === 1 ? 'once' : `${count} times`;
+    runtime.happenings.tell({
+      event: 'schedule-missed',
+      schedule,
+      node: id,
+      jobs: runtime.jobsBehind.jobs(id),
+      plannedFor,
+      count,
+      summary: `The schedule ${schedule} did not fire ${times}, the last one planned for ${plannedFor}: that is too old to be made up for`,
+    });
   }
 
   clockWentBack(recorded: number): void {

@@ -105,6 +105,7 @@ async function flowIdle({ runtime, backup }: FlowSession): Promise<void> {
   do {
     await runtime.tracker.idle();
     await backup?.engine.idle();
+    await backup?.telling.idle();
     await runtime.tracker.idle();
   } while ((backup?.engine.activeRuns().length ?? 0) > 0);
 }
