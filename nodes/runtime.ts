@@ -230,6 +230,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     events: RED.events,
     happenings,
     closing: ending.signal,
+    limits,
     leastFreeBytes: leastFree,
     schedules: settings.schedules !== false,
     probeStore: async () => {

@@ -29,6 +29,17 @@ export const METRICS = {
     help: 'Runs that have not ended, by their state',
     labels: ['state'],
   },
+  dbackup_queue_depth: {
+    type: 'gauge',
+    help: 'Runs that wait for their turn',
+    labels: [],
+  },
+  dbackup_queue_wait_seconds: {
+    type: 'histogram',
+    help: 'How long runs waited for their turn',
+    labels: ['backup_job'],
+    buckets: SECONDS,
+  },
   dbackup_runs_total: {
     type: 'counter',
     help: 'Runs that have ended, by how they ended',

@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import { isStored } from '../backupset/manifest.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import type { DestinationOutcome, EngineEvents, RunProgress, RunResult } from '../runs/outcome.ts';
 import type { LastRun } from '../store/last-runs.ts';
 import type { MetricRegistry } from './registry.ts';
@@ -25,16 +26,26 @@ export class RunMetrics {
   readonly #remembered = new Set<string>();
   /** Attempts that are waited for, by run: each pause is told of every second. */
   readonly #pauses = new Map<string, Set<string>>();
+  /** Since when runs wait for their turn, in ms. */
+  readonly #queuedAt = new Map<string, number>();
 
-  /** @param destinationName the label of the destination with this node id */
+  /**
+   * @param destinationName the label of the destination with this node id
+   * @param clock what the time is measured with that runs wait
+   */
   constructor(
     registry: MetricRegistry,
     events: EventEmitter<EngineEvents>,
     destinationName: (node: string) => string,
+    clock: Pick<Clock, 'now'> = systemClock,
   ) {
     this.#registry = registry;
     this.#destinationName = destinationName;
-    events.on('state', ({ job }) => this.know(job));
+    events.on('state', ({ runId, job, state }) => {
+      this.know(job);
+      if (state === 'queued') this.#queuedAt.set(runId, clock.now());
+      else this.#leftQueue(runId, job, state === 'running' ? clock.now() : undefined);
+    });
     events.on('progress', (progress) => this.#progressed(progress));
     events.on('finished', (result) => this.#finished(result));
   }
@@ -64,6 +75,16 @@ export class RunMetrics {
       this.#remembered.delete(job);
       for (const name of OF_LAST_RUN) this.#registry.forget(name, { backup_job: job });
     }
+  }
+
+  /** @param now undefined when it did not come to its turn */
+  #leftQueue(runId: string, job: string, now: number | undefined): void {
+    const since = this.#queuedAt.get(runId);
+    this.#queuedAt.delete(runId);
+    if (since === undefined || now === undefined) return;
+    // The clock may have been set back meanwhile.
+    const seconds = Math.max(0, now - since) / 1000;
+    this.#registry.observe('dbackup_queue_wait_seconds', { backup_job: job }, seconds);
   }
 
   #progressed({ runId, job, retry }: RunProgress): void {

@@ -18,6 +18,7 @@ export function setStanding(registry: MetricRegistry, standing: Standing): void 
   const { now, ready, active, destinations, schedules } = standing;
   registry.set('dbackup_build_info', { version: PRODUCT.version, node_version: process.version }, 1);
   registry.set('dbackup_ready', {}, ready ? 1 : 0);
+  registry.set('dbackup_queue_depth', {}, active.filter((state) => state === 'queued').length);
   registry.clear('dbackup_runs_active');
   for (const state of new Set<string>([...ACTIVE_STATES, ...active])) {
     const count = active.filter((each) => each === state).length;

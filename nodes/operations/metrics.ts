@@ -64,9 +64,9 @@ export class Metrics {
   }
 
   async #load(): Promise<Kept> {
-    const { engine, watched } = this.#parts;
+    const { engine, watched, clock } = this.#parts;
     const registry = new MetricRegistry(await prometheusLibrary());
-    const runs = new RunMetrics(registry, engine.events, (node) => watched.nameOf(node));
+    const runs = new RunMetrics(registry, engine.events, (node) => watched.nameOf(node), clock);
     return { registry, runs };
   }
 

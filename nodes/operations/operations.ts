@@ -1,4 +1,3 @@
-import type { BackupEngine } from '../../lib/engine/backup-engine.ts';
 import type { BackupEvents } from '../../lib/events/event-bus.ts';
 import type { HealthReport } from '../../lib/health/check.ts';
 import { SpaceAlarm } from '../../lib/health/space-alarm.ts';
@@ -9,8 +8,7 @@ import { Readiness, type ReadinessParts } from './readiness.ts';
 /** What is answered at each address. */
 export type OperationName = 'healthz' | 'readyz' | 'metrics';
 
-export interface OperationsParts extends Omit<ReadinessParts, 'engineEvents'> {
-  readonly engine: Pick<BackupEngine, 'events' | 'activeRuns'>;
+export interface OperationsParts extends ReadinessParts {
   readonly happenings: Pick<BackupEvents, 'tell'>;
   lastRuns(): Promise<readonly LastRun[]>;
 }
@@ -24,7 +22,7 @@ export class Operations {
 
   constructor(parts: OperationsParts) {
     this.#parts = parts;
-    this.#readiness = new Readiness({ ...parts, engineEvents: parts.engine.events });
+    this.#readiness = new Readiness(parts);
     this.#metrics = new Metrics({ ...parts, readiness: this.#readiness });
     const { clock, watched, leastFreeBytes, happenings, engine } = parts;
     this.#spaceAlarm = new SpaceAlarm({

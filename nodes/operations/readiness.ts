@@ -1,12 +1,15 @@
 import { settled } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { BackupEngine } from '../../lib/engine/backup-engine.ts';
 import type { HealthCheck, HealthReport } from '../../lib/health/check.ts';
 import { Health } from '../../lib/health/health.ts';
+import { QueueCheck } from '../../lib/health/queue-check.ts';
 import { RunWatch } from '../../lib/health/run-watch.ts';
 import { scheduleVerdict } from '../../lib/health/schedule-check.ts';
 import { spaceVerdict } from '../../lib/health/space-check.ts';
 import { SpaceWatch } from '../../lib/health/space-watch.ts';
 import { StoreCheck } from '../../lib/health/store-check.ts';
+import type { QueueLimits } from '../../lib/queue/limits.ts';
 import { FlowsCheck, type FlowsCheckParts } from './flows-check.ts';
 import type { WatchedNodes } from './watched-nodes.ts';
 
@@ -14,7 +17,8 @@ import type { WatchedNodes } from './watched-nodes.ts';
 const FIRST_ANSWER_MS = 500;
 
 export interface ReadinessParts extends Omit<FlowsCheckParts, 'isEmpty'> {
-  readonly engineEvents: ConstructorParameters<typeof RunWatch>[0];
+  readonly engine: Pick<BackupEngine, 'events' | 'activeRuns'>;
+  readonly limits: QueueLimits;
   readonly clock: Clock;
   readonly watched: WatchedNodes;
   /** Free bytes that each destination must have. */
@@ -33,16 +37,23 @@ export class Readiness {
   readonly #flows: FlowsCheck;
   readonly #store: StoreCheck;
   readonly #runs: RunWatch;
+  readonly #queue: QueueCheck;
   #first: Promise<void> | undefined;
 
   constructor(parts: ReadinessParts) {
-    const { clock, watched, events, closing, engineEvents } = parts;
+    const { clock, watched, events, closing, engine, limits } = parts;
     this.#parts = parts;
     this.space = new SpaceWatch(clock);
     this.#health = new Health(clock);
     this.#flows = new FlowsCheck({ events, clock, closing, isEmpty: () => watched.isEmpty });
     this.#store = new StoreCheck(() => parts.probeStore(), clock);
-    this.#runs = new RunWatch(engineEvents, clock);
+    this.#runs = new RunWatch(engine.events, clock);
+    this.#queue = new QueueCheck({
+      events: engine.events,
+      clock,
+      limits,
+      activeRuns: () => engine.activeRuns(),
+    });
   }
 
   /** Never rejects. */
@@ -62,7 +73,14 @@ export class Readiness {
   }
 
   #checks(): HealthCheck[] {
-    return [this.#flows, this.#store, this.#runs, ...this.#scheduleChecks(), ...this.#spaceChecks()];
+    return [
+      this.#flows,
+      this.#store,
+      this.#runs,
+      this.#queue,
+      ...this.#scheduleChecks(),
+      ...this.#spaceChecks(),
+    ];
   }
 
   #scheduleChecks(): HealthCheck[] {

@@ -109,7 +109,7 @@ describe('health and metrics of Node-RED with its editor', function () {
     assert.equal(state, 'ok');
     assert.deepEqual(
       checks.map(({ name }) => name),
-      ['flows', 'store', 'engine', 'free-space'],
+      ['flows', 'store', 'engine', 'queue', 'free-space'],
     );
   });
 

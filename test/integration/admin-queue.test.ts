@@ -123,11 +123,16 @@ describe('queue and cancel at the admin server of Node-RED', function () {
     assert.deepEqual(await queue(), { limits: { concurrency: 1, perServer: 1 }, runs: [] });
     const results: RunResult[] = [];
     backup.engine.events.on('finished', (result) => results.push(result));
-    const inject = RED.nodes.getNode('go');
-    assert.ok(inject);
-    inject.receive({});
+    const inject = async () => {
+      const { status } = await fetch(`${url}/inject/go`, {
+        method: 'POST',
+        headers: await headers('writer'),
+      });
+      assert.equal(status, 200);
+    };
+    await inject();
     await until(() => backup.engine.activeRuns().some(({ state }) => state === 'running'), PATIENCE_MS);
-    inject.receive({});
+    await inject();
     await until(() => backup.engine.activeRuns().some(({ place }) => place !== undefined), PATIENCE_MS);
     const { runs } = await queue();
     assert.deepEqual(

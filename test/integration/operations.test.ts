@@ -81,11 +81,12 @@ describe('health and metrics in Node-RED without its editor', function () {
       ['flows', undefined, 'ok'],
       ['store', undefined, 'ok'],
       ['engine', undefined, 'ok'],
+      ['queue', undefined, 'ok'],
       ['schedule', 'hourly', 'ok'],
       ['free-space', 'near', 'ok'],
       ['free-space', 'far', 'ok'],
     ]);
-    assert.match(report.checks[3]?.message ?? '', /2026-05-01T13:00:00\.000Z/);
+    assert.match(report.checks[4]?.message ?? '', /2026-05-01T13:00:00\.000Z/);
     clock.set('2026-05-01T12:45:00Z');
     assert.equal((await ready(url)).status, 503, 'the schedule has not looked at the clock for long');
   });

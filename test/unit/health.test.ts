@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import type { DestinationDriver } from '../../lib/destinations/driver.ts';
+import type { ActiveRun } from '../../lib/engine/backup-engine.ts';
 import { BackupError } from '../../lib/errors.ts';
 import type { HealthState } from '../../lib/health/check.ts';
 import { FreshValue } from '../../lib/health/fresh-value.ts';
 import { Health } from '../../lib/health/health.ts';
+import { QueueCheck } from '../../lib/health/queue-check.ts';
 import { RunWatch } from '../../lib/health/run-watch.ts';
 import { scheduleVerdict } from '../../lib/health/schedule-check.ts';
 import { spaceVerdict } from '../../lib/health/space-check.ts';
 import { SpaceWatch } from '../../lib/health/space-watch.ts';
 import { StoreCheck } from '../../lib/health/store-check.ts';
+import type { QueuePlace } from '../../lib/queue/run-queue.ts';
 import type { EngineEvents } from '../../lib/runs/outcome.ts';
+import type { RunState } from '../../lib/runs/states.ts';
 import { answerOperation } from '../../nodes/operations/answer.ts';
 import { FlowsCheck } from '../../nodes/operations/flows-check.ts';
 import { leastFreeBytes } from '../../nodes/package-settings.ts';
@@ -153,6 +157,60 @@ describe('health', () => {
       closing.abort();
       assert.equal(check.look().state, 'fail');
       check.dispose();
+    });
+  });
+
+  describe('of the queue', () => {
+    const run = (runId: string, state: RunState, place?: QueuePlace): ActiveRun => ({
+      runId,
+      job: 'shop',
+      state,
+      nodes: [],
+      servers: ['db:1'],
+      ...(place === undefined ? {} : { place }),
+    });
+    const place = { position: 1, count: 1, server: 'db:1' };
+    const world = () => {
+      const events = new EventEmitter<EngineEvents>();
+      const active: ActiveRun[] = [];
+      const limits = { concurrency: 2, perServer: 1 };
+      const check = new QueueCheck({ events, clock, limits, activeRuns: () => active });
+      return { events, active, check };
+    };
+
+    it('fails when a run waits although there is room', async () => {
+      const { events, active, check } = world();
+      assert.equal(check.look().state, 'ok');
+      active.push(run('a', 'running'), run('b', 'queued', place));
+      events.emit('queued', { runId: 'b', job: 'shop', nodes: [], ...place });
+      await clock.pass(60 * MINUTE_MS);
+      assert.deepEqual(check.look(), { state: 'ok', message: '1 run waits' });
+      events.emit('state', { runId: 'a', job: 'shop', state: 'succeeded', nodes: [] });
+      active.shift();
+      assert.equal(check.look().state, 'ok', 'it may be about to begin');
+      await clock.pass(MINUTE_MS);
+      assert.equal(check.look().state, 'fail');
+      assert.match(check.look().message, /Run b of shop waits although there is room/);
+    });
+
+    it('does not fail while too many go on at all', async () => {
+      const { active, check } = world();
+      const elsewhere = { servers: ['db:2'] };
+      active.push({ ...run('a', 'running'), ...elsewhere }, { ...run('b', 'verifying'), ...elsewhere });
+      active.push(run('c', 'queued', { ...place, server: undefined }));
+      await clock.pass(60 * MINUTE_MS);
+      assert.equal(check.look().state, 'ok');
+    });
+
+    it('warns of one that waits for hours', async () => {
+      const { events, active, check } = world();
+      active.push(run('a', 'running'), run('b', 'queued', place));
+      events.emit('queued', { runId: 'b', job: 'shop', nodes: [], ...place });
+      await clock.pass(3 * 60 * MINUTE_MS);
+      events.emit('queued', { runId: 'b', job: 'shop', nodes: [], ...place });
+      await clock.pass(3 * 60 * MINUTE_MS);
+      assert.equal(check.look().state, 'warn');
+      assert.match(check.look().message, /1 run waits, one of them for 6 hours/);
     });
   });
 

@@ -10,6 +10,8 @@ import { MetricRegistry } from '../../lib/metrics/registry.ts';
 import { RunMetrics } from '../../lib/metrics/run-metrics.ts';
 import { setStanding } from '../../lib/metrics/state-metrics.ts';
 import type { EngineEvents, RunProgress, RunResult } from '../../lib/runs/outcome.ts';
+import type { RunState } from '../../lib/runs/states.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { sampleOf } from '../support/metric-samples.ts';
 import { sampleManifest } from '../support/sample-manifest.ts';
 
@@ -121,13 +123,31 @@ describe('metrics', () => {
     assert.equal(sampleOf(await registry.text(), 'dbackup_retries_total', SHOP), 4, 'the next run');
   });
 
+  it('measure how long runs waited for their turn, as far as it came', async () => {
+    const clock = new FakeClock(NOW);
+    const queue = new EventEmitter<EngineEvents>();
+    new RunMetrics(registry, queue, (node) => node, clock);
+    const enter = (runId: string, state: RunState) =>
+      queue.emit('state', { runId, job: 'shop', state, nodes: [] });
+    enter('a', 'queued');
+    enter('b', 'queued');
+    await clock.pass(7_000);
+    enter('a', 'running');
+    enter('b', 'cancelled');
+    enter('a', 'verifying');
+    const text = await registry.text();
+    assert.equal(sampleOf(text, 'dbackup_queue_wait_seconds_sum', SHOP), 7);
+    assert.equal(sampleOf(text, 'dbackup_queue_wait_seconds_count', SHOP), 1);
+    assert.equal(sampleOf(text, 'dbackup_queue_wait_seconds_bucket', { ...SHOP, le: '5' }), 0);
+  });
+
   it('tell how things stand: what is gone is not told of any more', async () => {
     const watch = { lookedAt: NOW, latenessMs: 2000 };
     const none = { now: NOW, ready: true, active: [], destinations: [], schedules: [] };
     setStanding(registry, {
       ...none,
       ready: false,
-      active: ['running', 'running'],
+      active: ['running', 'running', 'queued'],
       destinations: [
         { name: 'near', freeBytes: 5 },
         { name: 'far', freeBytes: undefined },
@@ -143,6 +163,7 @@ describe('metrics', () => {
     assert.equal(sampleOf(text, 'dbackup_ready', {}), 0);
     assert.equal(sampleOf(text, 'dbackup_runs_active', { state: 'running' }), 2);
     assert.equal(sampleOf(text, 'dbackup_runs_active', { state: 'planning' }), 0);
+    assert.equal(sampleOf(text, 'dbackup_queue_depth', {}), 1);
     assert.equal(sampleOf(text, 'dbackup_destination_free_bytes', { destination: 'near' }), 5);
     assert.equal(sampleOf(text, 'dbackup_destination_free_bytes', { destination: 'far' }), undefined);
     const lag = (schedule: string) => sampleOf(text, 'dbackup_schedule_lag_seconds', { schedule });
