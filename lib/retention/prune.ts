@@ -1,5 +1,4 @@
 import { orAbort } from '../abort.ts';
-import { readAnnotations } from '../backupset/annotations.ts';
 import { isStored } from '../backupset/manifest.ts';
 import { joinPath, MANIFEST_FILE } from '../backupset/names.ts';
 import { findSetFolders, isBeingRemoved, QUIET_MS } from '../backupset/orphans.ts';
@@ -9,8 +8,8 @@ import type { ObjectLock } from '../destinations/driver.ts';
 import { BackupError, type ErrorCode, errorAbout, throwIfAborted, toBackupError } from '../errors.ts';
 import { floorOf, isKept, judge, type Reason, type RetentionPolicy, type Verdict } from './policy.ts';
 import { reasonText, verdictText } from './reason-text.ts';
-import { removeMark, removeSet } from './remove-set.ts';
-import { excuseOf, type SurveyedSet, type SurveyRequest, surveyJob } from './survey.ts';
+import { ofSet, removeMark, removeSet } from './remove-set.ts';
+import { annotationsOf, excuseOf, type SurveyedSet, type SurveyRequest, surveyJob } from './survey.ts';
 
 /** What a storage says that is not there, for nobody: the next set would only have to wait for it as well. */
 const AWAY: readonly ErrorCode[] = ['unavailable', 'stalled'];
@@ -129,27 +128,40 @@ class Pruning {
       throw refusal(this.#request, `the newest good set ${floor.path} was removed or changed meanwhile`);
     }
     if (this.#isBusy(set)) return { rule: 'busy' };
-    const annotations = await readAnnotations(driver, set.path, { signal });
+    const annotations = await annotationsOf(driver, set.source, signal);
     const tag = annotations.value.tags.find((name) => policy.tags.includes(name));
     return excuseOf(annotations) ?? (tag === undefined ? undefined : { rule: 'tag', tag });
   }
 
+  /** @throws BackupError when the next sets would fail as well */
   async #remove(set: SurveyedSet): Promise<Outcome> {
-    const { driver, prefix, signal } = this.#request;
+    const { signal } = this.#request;
     const { path } = set;
+    let outcome: Outcome;
     try {
-      const now = new Date(this.#clock.now());
-      const reason = verdictText({ set, reasons: [] });
-      const isWriting = () => this.#isBusy(set);
-      const left = await removeSet({ driver, prefix, path, reason, now, isWriting, signal });
-      return { kept: undefined, ...(left === undefined ? {} : { error: errorAbout(path, left) }) };
+      const left = await this.#removeSet(set);
+      if (left === undefined) return { kept: undefined };
+      outcome = { kept: undefined, error: errorAbout(path, left) };
     } catch (error) {
       throwIfAborted(signal);
-      const problem = errorAbout(path, error);
-      this.#found.set(path, { kept: 'it could not be removed', error: problem });
-      if (AWAY.includes(problem.code)) throw problem;
-      return { kept: 'it could not be removed', error: problem };
+      outcome = { kept: 'it could not be removed', error: errorAbout(path, error) };
     }
+    this.#found.set(path, outcome);
+    if (outcome.error !== undefined && AWAY.includes(outcome.error.code)) throw outcome.error;
+    return outcome;
+  }
+
+  #removeSet(set: SurveyedSet): Promise<BackupError | undefined> {
+    const { driver, prefix, signal } = this.#request;
+    return removeSet({
+      driver,
+      prefix,
+      path: set.path,
+      reason: verdictText({ set, reasons: [] }),
+      now: new Date(this.#clock.now()),
+      isWriting: () => this.#isBusy(set),
+      signal,
+    });
   }
 
   /** The set that was locked last was written last: all are asked about, since each can have a lock of its own. */
@@ -181,7 +193,7 @@ class Pruning {
     if (folder === undefined || !isBeingRemoved(folder)) return;
     if (folder.newest.getTime() > this.#clock.now() - QUIET_MS) return;
     const isWriting = () => isBusy?.(folder.runId) ?? false;
-    await removeFiles(driver, folder, { isWriting, signal });
+    await removeFiles(driver, ofSet(folder), { isWriting, signal });
   }
 
   async #isUnchanged({ path, files }: SurveyedSet): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { orAbort } from '../abort.ts';
 import { joinPath, MANIFEST_FILE, REMOVAL_FILE } from '../backupset/names.ts';
-import { findSetFolders } from '../backupset/orphans.ts';
+import { findSetFolders, type SetFolderFound } from '../backupset/orphans.ts';
 import { removeFiles } from '../backupset/remove-files.ts';
 import type { DestinationDriver, PendingObject } from '../destinations/driver.ts';
 import { StorageTurn } from '../destinations/storage-turn.ts';
@@ -50,13 +50,18 @@ export async function removeMark({ driver, path, signal }: Pick<SetRemoval, 'dri
   );
 }
 
+/** Without the files that a person has put there. */
+export function ofSet(folder: SetFolderFound): SetFolderFound {
+  return { ...folder, files: folder.files.filter(({ kind }) => kind !== undefined) };
+}
+
 async function removeRest({ driver, prefix, path, isWriting, signal }: SetRemoval) {
   // Listed anew: somebody may have written a note meanwhile.
   const [folder] = await findSetFolders(prefix, driver.list(path, signal));
   if (folder === undefined) return undefined;
   const left = folder.hasManifest
     ? { reason: 'its manifest is still listed' }
-    : await removeFiles(driver, folder, { isWriting, signal });
+    : await removeFiles(driver, ofSet(folder), { isWriting, signal });
   if (left === undefined) return undefined;
   return new BackupError('incomplete', `${path} was not removed wholly: ${left.reason}`);
 }

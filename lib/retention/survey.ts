@@ -78,6 +78,21 @@ export async function surveyJob(request: SurveyRequest): Promise<Survey> {
   return { sets: surveyed, interrupted };
 }
 
+/** The annotations of a set; those that its run began it with when it has no file of them. */
+export async function annotationsOf(
+  driver: DestinationDriver,
+  set: BackupSet,
+  signal: AbortSignal,
+): Promise<StoredAnnotations> {
+  const found = await readAnnotations(driver, set.path, { signal });
+  return found.value === NO_ANNOTATIONS ? firstAnnotations(set) : found;
+}
+
+function firstAnnotations({ manifest }: BackupSet): StoredAnnotations {
+  const { tags = [], pinned = false } = manifest.recipe.annotations ?? {};
+  return { value: { ...NO_ANNOTATIONS, tags, pinned } };
+}
+
 /**
  * What annotations say about removing the set.
  * @throws BackupError when the storage could not be asked
@@ -104,9 +119,9 @@ async function survey(
   request: SurveyRequest,
 ): Promise<SurveyedSet> {
   const { driver, signal } = request;
-  const annotations: StoredAnnotations = files.has(ANNOTATIONS_FILE)
-    ? await readAnnotations(driver, set.path, { signal })
-    : NOT_ANNOTATED;
+  const annotations = files.has(ANNOTATIONS_FILE)
+    ? await annotationsOf(driver, set, signal)
+    : firstAnnotations(set);
   const damage = damageOf(set, files);
   const excused = renamedFrom(set) ?? busyExcuse(set, request) ?? excuseOf(annotations);
   return {
@@ -189,5 +204,3 @@ function refuseContradictions({ path, manifest }: BackupSet, { driver, job, now 
 function countedSets(count: number): string {
   return count === 1 ? 'One set' : `${count} sets`;
 }
-
-const NOT_ANNOTATED: StoredAnnotations = { value: NO_ANNOTATIONS };
