@@ -72,7 +72,10 @@ for (const code of [
 
 /** By what the library says where there is no code. */
 const BY_TEXT: readonly (readonly [RegExp, Meaning])[] = [
-  [/[Cc]onnection terminated|not queryable|timeout exceeded when trying to connect/, LOST],
+  [
+    /[Cc]onnection terminated|not queryable|connection has been discarded|timeout exceeded when trying to connect/,
+    LOST,
+  ],
   [/password must be a/, SIGN_IN],
   [
     /does not support SSL/,

@@ -33,12 +33,13 @@ export async function openSqlite(
   dataDir: string,
   migrations: Migrations,
   clock: Clock,
+  tell: (level: 'info' | 'warn', message: string) => void,
 ): Promise<StoreBackend> {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const sqlite = openDatabase(sqliteFile(dataDir));
   const db = new Kysely<StoreSchema>({ dialect: new StoreDialect(sqlite), plugins: [emptyLists] });
   try {
-    await migrateSqlite(sqlite, db, migrations);
+    await migrateSqlite(sqlite, db, migrations, tell);
   } catch (thrown) {
     sqlite.close();
     throw thrown;

@@ -6,12 +6,13 @@ import type { LogLine } from '../logs/log-line.ts';
 import type { NotificationMemory } from '../notifiers/memory.ts';
 import type { JobMemory } from '../runs/job-memory.ts';
 import type { SkippedRun } from '../runs/jobs.ts';
-import type { ScheduleMemory } from '../schedule/scheduler.ts';
+import type { HandOver, ScheduleMemory } from '../schedule/scheduler.ts';
 import { queryActiveRuns, type RecordedActiveRun } from './active-runs.ts';
 import type { StoreBackend } from './backend.ts';
 import { type Cancellations, createCancellations } from './cancellations.ts';
 import { queryFates } from './fates.ts';
 import { StoreGuard } from './guard.ts';
+import { handOverFire } from './hand-over.ts';
 import { queryRuns, type RunQuery, type RunRecord } from './history.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { endInstance, type InterruptedRun } from './interrupted.ts';
@@ -20,13 +21,14 @@ import { RunRecords, type StoreJournal } from './journal.ts';
 import { type LastRun, queryLastRuns } from './last-runs.ts';
 import { type LogQuery, queryLog, type RunLogPage, writeLines } from './logs.ts';
 import { MIGRATIONS, type Migrations } from './migrations.ts';
-import { describePlace, type StorePlace } from './place.ts';
 import { createNotificationMemory } from './notifications.ts';
+import { describePlace, type StorePlace } from './place.ts';
 import { openPostgres } from './postgres.ts';
 import { type PriorRun, queryPriorRun } from './prior-runs.ts';
 import { type HistoryLimits, pruneHistory } from './prune.ts';
 import { createScheduleMemory } from './schedules.ts';
 import { recordSkippedRun } from './skipped-runs.ts';
+import type { SqlConnection } from './sql-connection.ts';
 import { openSqlite, sqliteFile } from './sqlite.ts';
 import { storeError } from './store-error.ts';
 
@@ -56,6 +58,12 @@ export interface Store {
   schedule(node: string): ScheduleMemory;
   /** What is remembered of the notifier with this node id. */
   notifications(node: string): NotificationMemory;
+  /** Deals with a fire of the schedule with this node id, and hands it over in the same transaction. */
+  handOver(
+    node: string,
+    at: number,
+    offer: (connection: SqlConnection) => Promise<boolean>,
+  ): Promise<HandOver>;
   /** Whether runs may still be writing, or ended without their set; others are left out. */
   fates(runIds: readonly string[]): Promise<ReadonlyMap<string, RunFate>>;
   /** How jobs stand. */
@@ -102,9 +110,9 @@ export async function openStore(place: StorePlace | string, options: StoreOption
 
 function openBackend(
   place: StorePlace,
-  { migrations = MIGRATIONS, clock = systemClock, leaseMs = LEASE_MS }: StoreOptions,
+  { migrations = MIGRATIONS, clock = systemClock, leaseMs = LEASE_MS, tell = ignore }: StoreOptions,
 ): Promise<StoreBackend> {
-  if (place.kind === 'sqlite') return openSqlite(place.dataDir, migrations, clock);
+  if (place.kind === 'sqlite') return openSqlite(place.dataDir, migrations, clock, tell);
   return openPostgres(place, migrations, leaseMs);
 }
 
@@ -152,6 +160,7 @@ function createStore(parts: StoreParts, interrupted: readonly InterruptedRun[]):
     probe: () => guard.once(() => probe(housekeeping.instance)),
     schedule: (node) => createScheduleMemory(db, name, node),
     notifications: (node) => createNotificationMemory(db, name, node),
+    handOver: (node, at, offer) => guard.once(() => handOverFire(db, node, at, offer)),
     fates: (runIds) => guard.once(() => queryFates(db, runIds)),
     jobs: createJobMemory(db, name),
     skipped: (run) => recordSkippedRun(db, name, housekeeping.instance, run),

@@ -12,11 +12,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import type { Kysely } from 'kysely';
 import { BackupError } from '../../lib/errors.ts';
-import { MIGRATIONS } from '../../lib/store/migrations.ts';
 import { openStore, STORE_FILE } from '../../lib/store/store.ts';
-import { partialResult } from '../support/run-results.ts';
 
 describe('the store as a file', () => {
   let dataDir: string;
@@ -78,59 +75,6 @@ describe('the store as a file', () => {
     await store.close();
   });
 
-  describe('migrations', () => {
-    const addTags = async (db: Kysely<unknown>) =>
-      db.schema.alterTable('runs').addColumn('tags', 'text').execute();
-
-    it('go forward without loss', async () => {
-      const old = await openStore(dataDir);
-      await old.journal.opened({ id: 'r1', job: 'shop', openedAt: new Date() });
-      await old.journal.finished(partialResult('r1'));
-      await old.close();
-      const store = await openStore(dataDir, { migrations: { ...MIGRATIONS, '9002_tags': { up: addTags } } });
-      const [run] = await store.runs();
-      await store.close();
-      assert.equal(run?.state, 'partial');
-      assert.ok(columnsOf(dataDir, 'runs').includes('tags'));
-    });
-
-    it('are rolled back as a whole when one fails', async () => {
-      const old = await openStore(dataDir);
-      await old.journal.opened({ id: 'r1', job: 'shop', openedAt: new Date() });
-      await old.close();
-      const broken = {
-        ...MIGRATIONS,
-        '9002_tags': { up: addTags },
-        '9003_broken': {
-          up: async (db: Kysely<unknown>) => {
-            await db.schema.dropTable('sets').execute();
-            await db.schema.dropTable('no_such_table').execute();
-          },
-        },
-      };
-      await assert.rejects(openStore(dataDir, { migrations: broken }), /no_such_table/);
-      assert.ok(!columnsOf(dataDir, 'runs').includes('tags'));
-      assert.ok(columnsOf(dataDir, 'sets').length > 0);
-      const store = await openStore(dataDir);
-      assert.equal((await store.runs()).length, 1);
-      await store.close();
-    });
-
-    it('refuse a store that a newer DBackup has written, and leave it alone', async () => {
-      const newer = await openStore(dataDir, {
-        migrations: { ...MIGRATIONS, '9999_future': { up: addTags } },
-      });
-      await newer.close();
-      await assert.rejects(openStore(dataDir), (error: unknown) => {
-        assert.ok(error instanceof BackupError);
-        assert.equal(error.code, 'invalid-config');
-        assert.match(error.message, /newer DBackup \(schema 9999_future\)/);
-        return true;
-      });
-      assert.ok(columnsOf(dataDir, 'runs').includes('tags'));
-    });
-  });
-
   describe('broken stores', () => {
     it('says that a damaged store is damaged', async () => {
       writeFileSync(join(dataDir, STORE_FILE), 'this is not a database'.repeat(500));
@@ -188,14 +132,4 @@ async function asPlainUser(act: () => Promise<void>): Promise<void> {
   } finally {
     if (root) process.seteuid?.(0);
   }
-}
-
-function columnsOf(dataDir: string, table: string): string[] {
-  const database = new Database(join(dataDir, STORE_FILE), { readonly: true });
-  const names = database
-    .prepare<[string], string>('SELECT name FROM pragma_table_info(?)')
-    .pluck()
-    .all(table);
-  database.close();
-  return names;
 }

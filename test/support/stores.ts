@@ -8,6 +8,7 @@ import { startPostgres, type TestPostgres } from '../servers/postgres.ts';
 
 /** The store of one test, empty at its beginning. */
 export interface TestStore {
+  readonly kind: 'sqlite' | 'postgresql';
   /** A folder of the test; SQLite's store lies in it. */
   readonly dataDir: string;
   /** What processes of the test find the store by. */
@@ -21,7 +22,7 @@ export interface TestStore {
 
 /** Describes what a store does, once in SQLite and once in PostgreSQL, with a real server. */
 export function describeStores(title: string, body: (store: TestStore) => void): void {
-  describe(`${title}, in SQLite`, () => body(useStore(() => undefined)));
+  describe(`${title}, in SQLite`, () => body(useStore('sqlite', () => undefined)));
   describe(`${title}, in PostgreSQL`, function () {
     this.timeout(120_000);
     let server: TestPostgres | undefined;
@@ -31,11 +32,11 @@ export function describeStores(title: string, body: (store: TestStore) => void):
     after(async () => {
       await server?.stop();
     });
-    body(useStore(() => server));
+    body(useStore('postgresql', () => server));
   });
 }
 
-function useStore(serverOf: () => TestPostgres | undefined): TestStore {
+function useStore(kind: TestStore['kind'], serverOf: () => TestPostgres | undefined): TestStore {
   const stores: Store[] = [];
   let dataDir = '';
   let count = 0;
@@ -61,6 +62,7 @@ function useStore(serverOf: () => TestPostgres | undefined): TestStore {
     rmSync(dataDir, { recursive: true, force: true });
   });
   return {
+    kind,
     get dataDir() {
       return dataDir;
     },
