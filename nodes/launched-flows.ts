@@ -37,6 +37,7 @@ export class LaunchedFlows {
   readonly #parts: LaunchParts;
   readonly #launches = new Map<string, Set<Launch>>();
   readonly #listeners = new Map<string, () => void>();
+  readonly #waiting = new Map<string, (() => void)[]>();
 
   constructor(parts: LaunchParts) {
     this.#parts = parts;
@@ -70,6 +71,19 @@ export class LaunchedFlows {
     return this.#launches.has(nodeId);
   }
 
+  /** Resolves when nothing that the node has launched goes on any more. */
+  ended(nodeId: string): Promise<void> {
+    if (!this.#launches.has(nodeId)) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.set(nodeId, [...(this.#waiting.get(nodeId) ?? []), resolve]);
+    });
+  }
+
+  /** Runs that were opened by what the node has launched, as far as it goes on. */
+  runsOf(nodeId: string): string[] {
+    return [...(this.#launches.get(nodeId) ?? [])].flatMap(({ trace }) => [...(trace?.runs ?? [])]);
+  }
+
   /** Why the message was launched that this one descends from; undefined when it descends from none. */
   reasonOf({ _msgid: messageId }: BackupMessage): FireReason | undefined {
     if (messageId === undefined) return undefined;
@@ -99,6 +113,8 @@ export class LaunchedFlows {
     }
     if (launches.size > 0) return;
     this.#launches.delete(nodeId);
+    for (const resolve of this.#waiting.get(nodeId) ?? []) resolve();
+    this.#waiting.delete(nodeId);
     this.#listeners.get(nodeId)?.();
   }
 

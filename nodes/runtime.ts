@@ -36,6 +36,7 @@ import { RunReports } from './run-reports.ts';
 import { runTracker, type TrackedRuntime } from './run-tracker.ts';
 import type { RunTracker } from './run-tracker-port.ts';
 import { RuntimeStore } from './runtime-store.ts';
+import { SharedQueue } from './shared-queue.ts';
 import { shutdownPlan } from './shutdown-settings.ts';
 import { JobStatus } from './status/job-status.ts';
 import { StatusBoard } from './status/status-board.ts';
@@ -80,6 +81,8 @@ export interface BackupRuntime {
   readonly ending: AbortSignal;
   /** Aborted when Node-RED ends: restores, verifications and copies hang on it. */
   readonly closing: AbortSignal;
+  /** The queue of schedules, when processes share them; they do when they share a history in PostgreSQL. */
+  readonly sharedQueue: SharedQueue | undefined;
   /** The history: where it is, and what happens in it. */
   readonly history: RuntimeStore;
   /** The same, opened at the first use. */
@@ -155,7 +158,12 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   const ending = new AbortController();
   const closing = new AbortController();
   const clock = allClocks().get(RED.events) ?? systemClock;
-  const history = new RuntimeStore(storeSettings(dataDir, settings, process.env), RED.log, clock);
+  const kept = storeSettings(dataDir, settings, process.env);
+  const history = new RuntimeStore(kept, RED.log, clock);
+  const sharedQueue =
+    kept.place.kind === 'postgresql'
+      ? new SharedQueue(kept.place, kept.leaseMs, closing.signal, RED.log)
+      : undefined;
   const store = () => history.open();
   knowEnvironmentSecrets(process.env);
   const runLog = new RunLog({
@@ -263,14 +271,15 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     RED.events.removeListener('flows:started', flowsStarted);
     closing.abort(new BackupError('aborted', reason));
     await Promise.all([engine.shutdown(reason), startupSweep.idle()]);
-    cancelWatch.close();
     await telling.idle();
     telling.dispose();
+    cancelWatch.close();
     operations.dispose();
     board.close();
     jobStatus.dispose();
     jobsBehind.dispose();
     deploys.dispose();
+    await sharedQueue?.close();
     await history.close();
     release();
   };
@@ -280,8 +289,8 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     launches,
     clock,
     happenings,
-    board,
     telling,
+    board,
     deploys,
     reports,
     startupSweep,
@@ -295,6 +304,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     ending: ending.signal,
     closing: closing.signal,
     history,
+    sharedQueue,
     store,
     shutdown,
   };

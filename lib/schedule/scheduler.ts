@@ -30,12 +30,23 @@ export interface ScheduleRecord {
   readonly paused: boolean;
 }
 
+/**
+ * What became of a fire that was to be handed over. `others`: another process has dealt with it, or has paused the
+ * schedule. `busy`: an earlier fire is in the way.
+ */
+export type HandOver = 'handed' | 'busy' | 'others';
+
 /** Where that is kept. Each promise resolves when the record is durable. */
 export interface ScheduleMemory {
   /** Reads the record. A schedule that is new, or has another timetable now, begins at `now`. */
   open(timetable: string, now: number): Promise<ScheduleRecord>;
   /** Records that every fire up to `at` is dealt with. False when another process has done so, or has paused it. */
   claim(at: number): Promise<boolean>;
+  /**
+   * Where several processes share the work: records that every fire up to this one is dealt with, and hands it to
+   * whichever of them takes it first. The host starts it there.
+   */
+  readonly handOver?: ((fire: Fire) => Promise<HandOver>) | undefined;
   /** Begins again at `now`, whatever was recorded. */
   restart(now: number): Promise<void>;
   pause(): Promise<void>;
@@ -57,6 +68,8 @@ export type ScheduleView =
 export interface ScheduleHost {
   /** Starts what hangs behind the schedule. */
   start(fire: Fire): void;
+  /** A fire was handed over: it waits for whichever process takes it. */
+  handedOver?(): void;
   /** True while what it has started still goes on. */
   isBusy(): boolean;
   /** Called when what is to be seen of it has changed. */
@@ -211,6 +224,11 @@ export class Scheduler {
     if (now - this.#fires.dueAt(at) <= LATE_MS) this.#noticed = at;
     const inTime = this.#noticed === at;
     const tooOld = !inTime && now - at > this.#policy.catchUpMs;
+    if (!tooOld && this.#memory.handOver !== undefined) {
+      const missed = this.#fires.missedBefore(handled, at);
+      const fire: Fire = { at, reason: inTime ? 'schedule' : 'catch-up', missed };
+      return this.#settleHandOver(at, await this.#memory.handOver(fire));
+    }
     const busy = !tooOld && this.#host.isBusy();
     if (busy && this.#policy.overlap === 'queue') {
       this.#host.show({ state: 'queued', at });
@@ -226,6 +244,16 @@ export class Scheduler {
       else this.#host.start({ at, reason: inTime ? 'schedule' : 'catch-up', missed });
     }
     return claimed ? 0 : AFTER_OTHERS_MS;
+  }
+
+  /** @returns how long there is nothing to do, in ms */
+  #settleHandOver(at: number, outcome: HandOver): number {
+    this.#record = outcome === 'others' ? undefined : { handled: at, paused: false };
+    if (outcome === 'others') return AFTER_OTHERS_MS;
+    this.#skipped = outcome === 'busy' ? at : undefined;
+    if (outcome === 'busy') this.#host.skipped(at);
+    else this.#host.handedOver?.();
+    return 0;
   }
 
   #showNext(next: number): void {

@@ -21,7 +21,7 @@ export function createScheduleMemory(db: Kysely<StoreSchema>, file: string, node
     });
   return {
     open: (timetable, now) => guarded(() => openRecord(db, node, timetable, now)),
-    claim: (at) => guarded(() => claim(db, node, at)),
+    claim: (at) => guarded(() => claimFire(db, node, at)),
     restart: (now) => change({ handled_at: timeOf(now) }),
     pause: () => change({ paused: 1 }),
     resume: (now) => guarded(() => resume(db, node, now)),
@@ -62,7 +62,8 @@ function recordOf(row: { handled_at: string; paused: 0 | 1 }): ScheduleRecord {
   return { handled: Date.parse(row.handled_at), paused: row.paused === 1 };
 }
 
-async function claim(db: Kysely<StoreSchema>, node: string, at: number): Promise<boolean> {
+/** Records that every fire up to `at` is dealt with. False when another process has done so, or has paused it. */
+export async function claimFire(db: Kysely<StoreSchema>, node: string, at: number): Promise<boolean> {
   const claimed = await db
     .updateTable('schedules')
     .set({ handled_at: timeOf(at) })

@@ -6,6 +6,7 @@ import {
   type Fire,
   type ScheduleHost,
   type ScheduleMemory,
+  type SchedulePolicy,
   Scheduler,
   type ScheduleView,
 } from '../../lib/schedule/scheduler.ts';
@@ -15,6 +16,7 @@ import { dateAndTime, shortTime } from './local-time.ts';
 import { commandOf } from './schedule-command.ts';
 import type { ScheduleSettings } from './schedule-settings.ts';
 import { scheduleStatus } from './schedule-status.ts';
+import { SharedSchedule } from './shared-schedule.ts';
 
 const HOUR_MS = 3_600_000;
 /** How long the flow gets after it has started before missed fires are made up for, in ms. */
@@ -24,7 +26,10 @@ const SETTLE_MS = 1000;
 export class ScheduleNode implements ScheduleService, ScheduleHost {
   readonly #context: NodeContext<ScheduleSettings>;
   readonly #fires: DueFires;
+  readonly #policy: SchedulePolicy;
   readonly #scheduler: Scheduler;
+  /** Where several processes share the work. */
+  #shared: SharedSchedule | undefined;
   #shown = '';
   #view: ScheduleView | undefined;
   /** When it looked at the clock last, or began to. */
@@ -35,8 +40,8 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
     const { id, settings } = context;
     this.#context = context;
     this.#fires = new DueFires(id, timetableOf(settings), settings.jitter * 1000);
-    const policy = { catchUpMs: settings.catchUp * HOUR_MS, overlap: settings.overlap };
-    this.#scheduler = new Scheduler(this.#fires, policy, {
+    this.#policy = { catchUpMs: settings.catchUp * HOUR_MS, overlap: settings.overlap };
+    this.#scheduler = new Scheduler(this.#fires, this.#policy, {
       clock: { now: () => this.#now(), setTimer: (call, ms) => context.runtime.clock.setTimer(call, ms) },
       memory: this.#memory(),
       host: this,
@@ -48,16 +53,19 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
     const { runtime, id } = this.#context;
     this.#lookedAt = this.#now();
     if (!this.#firesByItself()) return;
+    this.#shared = this.#share();
     runtime.launches.onEnded(id, () => this.#scheduler.wake());
     runtime.jobs.watch(this.#onDeadLetters);
     runtime.ending.addEventListener('abort', this.#onEnding);
     runtime.deploys.onceStarted(() => {
       runtime.clock.setTimer(() => this.#scheduler.wake(), SETTLE_MS);
+      this.#shared?.begin();
     });
   }
 
   stop(): void {
     this.#scheduler.stop();
+    this.#shared?.stop();
     const { runtime } = this.#context;
     runtime.ending.removeEventListener('abort', this.#onEnding);
     runtime.jobs.unwatch(this.#onDeadLetters);
@@ -90,12 +98,17 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
     return { view: this.#view, lookedAt: this.#lookedAt, latenessMs: this.#latenessMs };
   }
 
-  start({ at, reason, missed }: Fire): void {
+  start({ at, reason, missed }: Fire, attempt = 1): void {
     const { runtime, self } = this.#context;
     if (runtime.ending.aborted) return;
     if (reason === 'schedule') this.#latenessMs = this.#now() - at;
-    const payload = { scheduledAt: new Date(at).toISOString(), reason, missed };
+    const again = attempt > 1 ? { attempt } : {};
+    const payload = { scheduledAt: new Date(at).toISOString(), reason, missed, ...again };
     this.#context.launch({ topic: self.name ?? '', payload }, reason);
+  }
+
+  handedOver(): void {
+    this.#shared?.wake();
   }
 
   isBusy(): boolean {
@@ -198,9 +211,25 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
   readonly #text = (key: string, values?: Readonly<Record<string, string | number>>): string =>
     this.#context.text(`${this.#context.type}.${key}`, values);
 
+  #share(): SharedSchedule | undefined {
+    const { runtime, id } = this.#context;
+    const queue = runtime.sharedQueue;
+    if (queue === undefined) return undefined;
+    return new SharedSchedule({
+      id,
+      runtime,
+      queue,
+      policy: this.#policy,
+      start: (fire, attempt) => this.start(fire, attempt),
+      dropped: (at, count) => this.dropped(at, count),
+      failed: (error) => this.failed(error),
+    });
+  }
+
   /** The store is opened at the first use, and again when it could not be. */
   #memory(): ScheduleMemory {
     const { runtime, id } = this.#context;
+    const shared = () => this.#shared;
     const stored = async () => (await runtime.store()).schedule(id);
     return {
       open: async (timetable, now) => (await stored()).open(timetable, now),
@@ -208,6 +237,10 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
       restart: async (now) => (await stored()).restart(now),
       pause: async () => (await stored()).pause(),
       resume: async (now) => (await stored()).resume(now),
+      get handOver() {
+        const handOver = shared();
+        return handOver === undefined ? undefined : (fire: Fire) => handOver.handOver(fire);
+      },
     };
   }
 }

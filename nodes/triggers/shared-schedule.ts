@@ -1,0 +1,113 @@
+import type { BackupError } from '../../lib/errors.ts';
+import { type FireOutcome, FireWorker } from '../../lib/queue/fire-worker.ts';
+import type { RunResult } from '../../lib/runs/outcome.ts';
+import type { Fire, HandOver, SchedulePolicy } from '../../lib/schedule/scheduler.ts';
+import type { BackupRuntime } from '../runtime.ts';
+import type { SharedQueue } from '../shared-queue.ts';
+
+/** A fire that nobody took in time is as good as missed after so long, in ms. */
+const PATIENCE_MS = 10 * 60_000;
+
+export interface SharedScheduleParts {
+  readonly id: string;
+  readonly runtime: BackupRuntime;
+  readonly queue: SharedQueue;
+  readonly policy: SchedulePolicy;
+  readonly start: (fire: Fire, attempt: number) => void;
+  readonly dropped: (at: number, count: number) => void;
+  readonly failed: (error: BackupError) => void;
+}
+
+/** A schedule whose fires several processes share: what one notices, the first that is free begins. */
+export class SharedSchedule {
+  readonly #parts: SharedScheduleParts;
+  #worker: FireWorker | undefined;
+  #stopped = false;
+
+  constructor(parts: SharedScheduleParts) {
+    this.#parts = parts;
+  }
+
+  async handOver(fire: Fire): Promise<HandOver> {
+    const { id, runtime, queue, policy } = this.#parts;
+    const fires = await queue.fires();
+    await fires.prepare(id, policy.overlap);
+    const store = await runtime.store();
+    return await store.handOver(id, fire.at, (connection) =>
+      fires.offer(id, policy.overlap, fire, connection),
+    );
+  }
+
+  /** Begins to take fires. */
+  begin(): void {
+    this.#parts.queue
+      .fires()
+      .then(({ beatMs }) => this.#work(beatMs))
+      // The scheduler cannot do without it either, and tells.
+      .catch(() => this.#parts.runtime.clock.setTimer(() => this.#stopped || this.begin(), PATIENCE_MS / 20));
+  }
+
+  wake(): void {
+    this.#worker?.wake();
+  }
+
+  /** What was taken goes on to its end. */
+  stop(): void {
+    this.#stopped = true;
+    if (this.#worker !== undefined) this.#parts.queue.waitFor(this.#worker.stop());
+  }
+
+  #work(beatMs: number): void {
+    const { id, runtime, queue, policy, failed } = this.#parts;
+    if (this.#stopped) return;
+    this.#worker = new FireWorker({
+      beatMs,
+      take: async () => (await queue.fires()).take(id, policy.overlap),
+      mayTake: () => this.#mayTake(),
+      run: (fire, attempt, lost) => this.#run(fire, attempt, lost),
+      failed,
+      clock: runtime.clock,
+    });
+    this.#worker.wake();
+  }
+
+  /** A process whose places are taken leaves the fire to others. */
+  #mayTake(): boolean {
+    const { id, runtime } = this.#parts;
+    const { engine, launches, limits, ending } = runtime;
+    return !ending.aborted && !launches.isActive(id) && engine.activeRuns().length < limits.concurrency;
+  }
+
+  async #run(fire: Fire, attempt: number, lost: AbortSignal): Promise<FireOutcome> {
+    const { id, runtime, policy, start, dropped } = this.#parts;
+    if (runtime.clock.now() - fire.at > Math.max(policy.catchUpMs, PATIENCE_MS)) {
+      dropped(fire.at, fire.missed + 1);
+      return 'done';
+    }
+    const { engine, launches, ending } = runtime;
+    const own = new Set<string>();
+    let decided = 0;
+    const opened = () => {
+      for (const runId of launches.runsOf(id)) own.add(runId);
+    };
+    const finished = ({ runId, state }: RunResult) => {
+      opened();
+      if (own.has(runId) && state !== 'cancelled') decided += 1;
+    };
+    const giveUp = () => {
+      for (const runId of launches.runsOf(id))
+        engine.cancel(runId, 'another process has taken its schedule over');
+    };
+    engine.events.on('state', opened).on('finished', finished);
+    lost.addEventListener('abort', giveUp, { once: true });
+    try {
+      start(fire, attempt);
+      await launches.ended(id);
+      // What was cancelled by a person is not begun again, what was cut off by the end of this process is.
+      return ending.aborted && decided === 0 ? 'again' : 'done';
+    } finally {
+      lost.removeEventListener('abort', giveUp);
+      engine.events.off('state', opened).off('finished', finished);
+    }
+  }
+}
