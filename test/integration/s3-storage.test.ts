@@ -3,15 +3,19 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { listBackupSets } from '../../lib/backupset/catalog.ts';
 import type { DestinationDriver } from '../../lib/destinations/driver.ts';
 import { openStorage } from '../../lib/destinations/open.ts';
 import type { S3OptionsInput } from '../../lib/destinations/s3/options.ts';
 import { createS3Destination } from '../../lib/destinations/s3/s3.ts';
 import { BackupError, type ErrorCode } from '../../lib/errors.ts';
+import { policyOf } from '../../lib/retention/options.ts';
+import { isPruned, prune } from '../../lib/retention/prune.ts';
 import { startCeph, type TestCeph } from '../servers/ceph.ts';
 import { KMS_KEY } from '../servers/ceph-configuration.ts';
 import { TestProxy } from '../servers/proxy.ts';
 import { collect, cut, noise, sha256 } from '../support/byte-streams.ts';
+import { plantSet } from '../support/planted-sets.ts';
 import { TestBucket } from '../support/s3-bucket.ts';
 import { until } from '../support/until.ts';
 
@@ -340,8 +344,10 @@ describe('S3 storage on a real server', function () {
       const days = ((Retention.RetainUntilDate?.getTime() ?? 0) - Date.now()) / 86_400_000;
       assert.ok(Math.abs(days - 3) < 0.01, `${days} days`);
       assert.equal((await locked.client.getObjectLegalHold(object)).LegalHold?.Status, 'ON');
+      assert.deepEqual(await driver.lockOf?.(path, never), {});
       await driver.setLegalHold(path, false, never);
       assert.equal((await locked.client.getObjectLegalHold(object)).LegalHold?.Status, 'OFF');
+      assert.deepEqual(await driver.lockOf?.(path, never), { until: Retention.RetainUntilDate });
       await driver.setLegalHold(path, true, never);
       assert.equal((await locked.client.getObjectLegalHold(object)).LegalHold?.Status, 'ON');
       const { VersionId } = await locked.client.headObject(object);
@@ -352,6 +358,7 @@ describe('S3 storage on a real server', function () {
     }
     await driver.remove('small', never);
     assert.deepEqual(await paths(driver), ['large'], 'hidden, while its version stays');
+    assert.equal(await driver.lockOf?.('small', never), undefined, 'there is no object any more');
     const { summary } = await driver.probe(never);
     assert.ok(summary.length > 0);
     assert.deepEqual(await paths(driver), ['large']);
@@ -367,6 +374,41 @@ describe('S3 storage on a real server', function () {
 
     const unlocked = createS3Destination(fresh({ lockMode: 'governance' }));
     await failureOf(put(unlocked, 'a', Buffer.from('x')), 'invalid-config');
+    const plain = createS3Destination(fresh());
+    await put(plain, 'a', Buffer.from('x'));
+    assert.equal(await plain.lockOf?.('a', never), undefined);
+  });
+
+  it('keeps sets that are locked when it is pruned, and removes the others', async () => {
+    const locked = await TestBucket.create(ceph.endpoint, ceph.keys, { objectLock: true });
+    const settings = locked.settings('jobs');
+    const free = createS3Destination(settings);
+    const locking = createS3Destination({ ...settings, lockMode: 'governance', lockDays: 2 });
+    const paths: string[] = [];
+    for (const [driver, days] of [
+      [free, 1],
+      [locking, 2],
+      [free, 3],
+    ] as const) {
+      paths.push(await plantSet(driver, Date.now() - days * 86_400_000));
+    }
+    const policy = policyOf({ keepLast: 1, zone: 'UTC' });
+    const pruning = { driver: free, prefix: '', job: 'shop', policy, signal: never };
+    const dry = await prune({ ...pruning, remove: false });
+    const real = await prune({ ...pruning, remove: true });
+    assert.ok(isPruned(real));
+    assert.deepEqual(real.sets, dry.sets);
+    assert.match(real.sets[1]?.verdict ?? '', /^kept: locked until 20/);
+    const { sets } = await listBackupSets(free, { prefix: '', signal: never });
+    assert.deepEqual(
+      sets.map(({ path }) => path),
+      paths.slice(0, 2),
+    );
+    const { Versions = [] } = await locked.client.listObjectVersions({
+      Bucket: locked.name,
+      Prefix: `jobs/${paths[2]}`,
+    });
+    assert.ok(Versions.length > 0, 'hidden versions are left to the bucket');
   });
 });
 
