@@ -49,7 +49,13 @@ export type Reason =
   | { readonly rule: 'tag'; readonly tag: string }
   | { readonly rule: 'last'; readonly place: number; readonly count: number }
   | { readonly rule: 'within'; readonly duration: string }
-  | { readonly rule: Tier; readonly bucket: string };
+  | { readonly rule: Tier; readonly bucket: string }
+  /** No rule keeps it, but the storage does; until a person lifts that when there is no time. */
+  | { readonly rule: 'locked'; readonly until?: string }
+  /** No rule keeps it, but it could not be removed. */
+  | { readonly rule: 'failed' }
+  /** No rule keeps it, but an error has ended the pruning. */
+  | { readonly rule: 'stopped' };
 
 export interface Verdict<Set extends RetainedSet = RetainedSet> {
   readonly set: Set;

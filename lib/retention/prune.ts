@@ -6,8 +6,16 @@ import { removeFiles } from '../backupset/remove-files.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import type { ObjectLock } from '../destinations/driver.ts';
 import { BackupError, type ErrorCode, errorAbout, throwIfAborted, toBackupError } from '../errors.ts';
-import { floorOf, isKept, judge, type Reason, type RetentionPolicy, type Verdict } from './policy.ts';
-import { reasonText, verdictText } from './reason-text.ts';
+import {
+  floorOf,
+  isKept,
+  judge,
+  type Reason,
+  type RetentionPolicy,
+  type SetQuality,
+  type Verdict,
+} from './policy.ts';
+import { verdictText } from './reason-text.ts';
 import { ofSet, removeMark, removeSet } from './remove-set.ts';
 import { annotationsOf, excuseOf, type SurveyedSet, type SurveyRequest, surveyJob } from './survey.ts';
 
@@ -31,8 +39,11 @@ export interface PrunedSet {
   readonly status: 'complete' | 'partial';
   /** Stored bytes of all databases. */
   readonly bytes: number;
+  readonly quality: SetQuality;
   /** It stays: the policy keeps it, or it could not be removed. */
   readonly kept: boolean;
+  /** Why it stays. */
+  readonly reasons: readonly Reason[];
   /** In a line: `kept: weekly 2026-W46`, `removed: no rule keeps it`. */
   readonly verdict: string;
   /** Why it is still there, or files of it, although it was to go. */
@@ -114,10 +125,10 @@ class Pruning {
 
   async #handle(set: SurveyedSet, floor: SurveyedSet): Promise<Outcome> {
     const lock = await this.#lockOf(set);
-    if (lock !== undefined) return { kept: lockText(lock) };
-    if (!this.#request.remove) return { kept: undefined };
+    if (lock !== undefined) return { kept: lockReason(lock) };
+    if (!this.#request.remove) return {};
     const excuse = await this.#lookAgain(set, floor);
-    if (excuse !== undefined) return { kept: reasonText(excuse) };
+    if (excuse !== undefined) return { kept: excuse };
     return await this.#remove(set);
   }
 
@@ -140,11 +151,11 @@ class Pruning {
     let outcome: Outcome;
     try {
       const left = await this.#removeSet(set);
-      if (left === undefined) return { kept: undefined };
-      outcome = { kept: undefined, error: errorAbout(path, left) };
+      if (left === undefined) return {};
+      outcome = { error: errorAbout(path, left) };
     } catch (error) {
       throwIfAborted(signal);
-      outcome = { kept: 'it could not be removed', error: errorAbout(path, error) };
+      outcome = { kept: { rule: 'failed' }, error: errorAbout(path, error) };
     }
     this.#found.set(path, outcome);
     if (outcome.error !== undefined && AWAY.includes(outcome.error.code)) throw outcome.error;
@@ -210,17 +221,19 @@ class Pruning {
     const { set } = verdict;
     const { path, source, damage } = set;
     const { startedAt, status, artifacts } = source.manifest;
-    const stopped = error === undefined ? undefined : 'nothing is removed after an error';
-    const outcome = this.#found.get(path) ?? { kept: stopped };
-    const kept = isKept(verdict) || outcome.kept !== undefined;
-    const said =
-      !isKept(verdict) && outcome.kept !== undefined ? `kept: ${outcome.kept}` : verdictText(verdict);
+    const stopped: Outcome = error === undefined ? {} : { kept: { rule: 'stopped' } };
+    const outcome = this.#found.get(path) ?? stopped;
+    const { kept } = outcome;
+    const reasons = isKept(verdict) || kept === undefined ? verdict.reasons : [kept];
+    const said = verdictText({ set, reasons });
     return {
       path,
       startedAt,
       status,
       bytes: artifacts.filter(isStored).reduce((sum, artifact) => sum + artifact.stored.bytes, 0),
-      kept,
+      quality: set.quality,
+      kept: reasons.length > 0,
+      reasons,
       verdict: damage === undefined ? said : `${said}: ${damage}`,
       ...(outcome.error === undefined ? {} : { error: outcome.error }),
     };
@@ -229,7 +242,7 @@ class Pruning {
 
 interface Outcome {
   /** Why it stays all the same. */
-  readonly kept: string | undefined;
+  readonly kept?: Reason;
   readonly error?: BackupError;
 }
 
@@ -238,10 +251,8 @@ function isLonger({ until }: ObjectLock, other: ObjectLock): boolean {
   return until === undefined || until > other.until;
 }
 
-function lockText({ until }: ObjectLock): string {
-  return until === undefined
-    ? 'locked until somebody lifts its legal hold'
-    : `locked until ${until.toISOString()}`;
+function lockReason({ until }: ObjectLock): Reason {
+  return until === undefined ? { rule: 'locked' } : { rule: 'locked', until: until.toISOString() };
 }
 
 function refusal({ driver, job }: PruneRequest, why: string): BackupError {

@@ -36,6 +36,14 @@ export function reasonText(reason: Reason): string {
       return `last ${reason.place} of ${reason.count}`;
     case 'within':
       return `within ${reason.duration}`;
+    case 'locked':
+      return reason.until === undefined
+        ? 'locked until somebody lifts its legal hold'
+        : `locked until ${reason.until}`;
+    case 'failed':
+      return 'it could not be removed';
+    case 'stopped':
+      return 'nothing is removed after an error';
     default:
       return `${reason.rule} ${reason.bucket}`;
   }
