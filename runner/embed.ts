@@ -16,6 +16,7 @@ import { memoryStorage } from './memory-storage.ts';
 import { loadNodeRed, type NodeRed, type RuntimeModule } from './node-red.ts';
 import { findNodeSets, nodeTypesOf } from './node-sets.ts';
 import { handleOperation } from './operations-handler.ts';
+import { handleRuns } from './runs-handler.ts';
 import type { EmbeddedRuntime, FlowEntry, RuntimeOptions } from './runtime.ts';
 import { catchUncaught } from './uncaught.ts';
 
@@ -93,12 +94,14 @@ class Embedded implements EmbeddedRuntime {
     const { http, onUncaught, logger, countMessages, clock } = this.#options;
     if (onUncaught !== undefined) this.#cleanup.add(catchUncaught(onUncaught, logger));
     if (http !== undefined) {
-      const gate = await listen(http.host ?? '127.0.0.1', http.port, (request, response) =>
-        handleOperation(request, response, {
-          started: this.#started && this.#stopping === undefined,
-          operations: existingRuntime(this)?.operations,
-        }),
-      );
+      const gate = await listen(http.host ?? '127.0.0.1', http.port, (request, response) => {
+        const backup = existingRuntime(this);
+        const started = this.#started && this.#stopping === undefined;
+        return (
+          handleOperation(request, response, { started, operations: backup?.operations }) ||
+          handleRuns(request, response, { token: http.apiToken, backup })
+        );
+      });
       this.#gate = gate;
       this.#cleanup.add(() => gate.close());
     }

@@ -36,7 +36,12 @@ export interface PaceOptions {
 export interface SessionOptions extends FlowOptions, PaceOptions {
   readonly flow: string;
   /** Serve HTTP In nodes there. */
-  readonly http?: { readonly host: string; readonly port: number };
+  readonly http?: {
+    readonly host: string;
+    readonly port: number;
+    /** Who knows it is told of runs there. */
+    readonly apiToken: string | undefined;
+  };
   /** Watch every message and error, so that the end of the whole flow and its outcome are known. */
   readonly once?: boolean;
   /** What is run of the flow. */

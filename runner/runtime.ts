@@ -37,7 +37,13 @@ export interface RuntimeOptions {
   /** Node-RED's user directory: relative paths, `node_modules` with third-party nodes, the data directory. */
   readonly userDir: string;
   /** Serves HTTP In nodes at this address; without it nothing listens. Port 0 takes a free one. */
-  readonly http?: { readonly port: number; readonly host?: string; readonly root?: string };
+  readonly http?: {
+    readonly port: number;
+    readonly host?: string;
+    readonly root?: string;
+    /** Who knows it is told of runs there; without it nobody is. */
+    readonly apiToken?: string | undefined;
+  };
   /** More of settings.js, for example `dbackup: {…}`. What the headless runtime depends on cannot be overridden. */
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Folder of the package whose node sets are loaded; default: the package this file belongs to. */

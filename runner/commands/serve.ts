@@ -5,6 +5,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { FlowOptions } from '../flow-input.ts';
 import { openSession, type PaceOptions } from '../flow-session.ts';
 import { createReport, type ReportOptions } from '../report/create-report.ts';
+import { apiToken } from '../runs-handler.ts';
 import { Stopping, stopPlan } from '../stopping.ts';
 
 export interface ServeInput extends FlowOptions, PaceOptions, ReportOptions {
@@ -19,6 +20,7 @@ export interface ServeInput extends FlowOptions, PaceOptions, ReportOptions {
 export const serve: CommandBody<ServeInput> = async (input, context) => {
   const { output, signal, stopCode, env } = context;
   const plan = stopPlan(input.drain, env);
+  const token = await apiToken(env);
   const began = performance.now();
   const report = createReport(input, output);
   const stopping = new Stopping(plan, report, context);
@@ -27,7 +29,7 @@ export const serve: CommandBody<ServeInput> = async (input, context) => {
     return exitCode;
   };
   const { host, port } = input;
-  const session = await openSession({ ...input, http: { host, port } }, report, env);
+  const session = await openSession({ ...input, http: { host, port, apiToken: token } }, report, env);
   if (typeof session === 'number') return end(session);
   stopping.session = session;
   if (session.runtime.url !== undefined) report.listening(session.runtime.url);
