@@ -15,6 +15,7 @@ export const ROLE_COLORS: Readonly<Record<NodeRole, string>> = {
   transform: '#b9a4dd',
   destination: '#8bbf94',
   restore: '#e9ae76',
+  operation: '#c9c9a6',
 };
 
 /** The `.html` of a node set: the edit forms, and the scripts that register its types with the editor. */

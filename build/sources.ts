@@ -16,6 +16,7 @@ export const CATALOGUE_SETS: readonly NodeSet[] = [
   'transforms',
   'destinations',
   'restore',
+  'operations',
 ];
 
 /** A message catalogue: texts, in groups. */

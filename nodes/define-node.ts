@@ -11,7 +11,14 @@ import type { BackupRuntime } from './runtime.ts';
 import type { Offer, ServiceKey, ServiceUse } from './services.ts';
 
 /** One `.js`/`.html` pair of the package; each loads or fails on its own. */
-export type NodeSet = 'config' | 'triggers' | 'sources' | 'transforms' | 'destinations' | 'restore';
+export type NodeSet =
+  | 'config'
+  | 'triggers'
+  | 'sources'
+  | 'transforms'
+  | 'destinations'
+  | 'restore'
+  | 'operations';
 
 /** What a node is, apart from what it does: all that the editor, the help and the runner's check need. */
 export interface NodeDescription<Schema extends SettingsSchema = SettingsSchema>

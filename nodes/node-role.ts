@@ -9,4 +9,5 @@ export type NodeRole =
   | 'source'
   | 'transform'
   | 'destination'
-  | 'restore';
+  | 'restore'
+  | 'operation';

@@ -4,6 +4,7 @@ import { BackupError, toBackupError } from '../lib/errors.ts';
 import { type AdminApi, serveActions } from './admin-routes.ts';
 import type { AnyNode, BackupMessage, Deliver, NodeBehaviour, NodeContext } from './define-node.ts';
 import { formOf, readSettings, settingsError } from './forms/settings.ts';
+import { serveJobs } from './operations/admin-jobs.ts';
 import { serveOperations } from './operations/admin-operations.ts';
 import { serveQueue } from './operations/admin-queue.ts';
 import { serveRunLog } from './operations/admin-run-log.ts';
@@ -23,6 +24,7 @@ export function registerNodes(RED: NodeSetApi, definitions: readonly AnyNode[]):
   serveActions(RED, definitions);
   serveOperations(RED);
   serveRuns(RED);
+  serveJobs(RED);
   serveQueue(RED);
   serveRunLog(RED);
 }

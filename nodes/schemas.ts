@@ -5,6 +5,7 @@ import { postgresServerNode } from './config/postgres-server.ts';
 import { sshNode } from './config/ssh.ts';
 import type { AnyNode } from './define-node.ts';
 import { activeCase, formOf, readSettings } from './forms/settings.ts';
+import { jobsNode } from './jobs/jobs.ts';
 import { restoreNode } from './restore/restore.ts';
 import { verifyNode } from './restore/verify.ts';
 import { mysqlNode } from './sources/mysql.ts';
@@ -36,6 +37,7 @@ export const allNodes: readonly AnyNode[] = [
   ...destinationNodes,
   restoreNode,
   verifyNode,
+  jobsNode,
 ];
 
 /** The same by type. */

@@ -5,6 +5,9 @@ import type { BackupNodeType, FlowProblem, FlowProblemCode } from './flow-proble
 /** Nodes of Node-RED that hand on what they get, with `msg.backup` as it is. */
 const PASSING = new Set(['junction', 'link in', 'link out', 'link call', 'delay', 'switch']);
 
+/** Roles of nodes beyond which a message is not that of the backup any more. */
+const ENDS = new Set<BackupNodeType['role']>(['other', 'operation', 'trigger']);
+
 /** Checks what leads where: every source to a destination, every destination from a source, no loops. */
 export function checkWiring(
   enabled: readonly FlowNode[],
@@ -111,7 +114,7 @@ class WiringCheck {
   #surelyReached(start: FlowNode, end: BackupNodeType['role']): FlowNode[] {
     const stop = (node: FlowNode) => {
       const role = this.#role(node);
-      if (role !== undefined) return role === end || role === 'other' || role === 'trigger';
+      if (role !== undefined) return role === end || ENDS.has(role);
       return !PASSING.has(node.type) && !node.type.startsWith('subflow:');
     };
     return this.#graph.reachableFrom(start.id, { rescues: false, stop });

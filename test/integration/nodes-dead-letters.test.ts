@@ -274,6 +274,78 @@ describe('jobs that fail', function () {
     );
   });
 
+  describe('and a jobs node', () => {
+    const jobs = (settings: object) => [
+      at('jobs', 'dbackup-jobs', ['answer'], settings),
+      at('answer', 'debug', []),
+      at('wrong', 'catch', ['wrongs'], { scope: ['jobs'] }),
+      at('wrongs', 'debug', []),
+    ];
+    const ask = async (message: Record<string, unknown>): Promise<Record<string, unknown>[]> => {
+      const count = nodes.recorded('answer').length + 1;
+      nodes.runtime.fire('jobs', message);
+      return (await nodes.records('answer', count)).at(-1)?.payload as Record<string, unknown>[];
+    };
+    const refusal = async (message: Record<string, unknown>): Promise<string> => {
+      const count = nodes.recorded('wrongs').length + 1;
+      nodes.runtime.fire('jobs', message);
+      return (await nodes.records('wrongs', count)).at(-1)?.error?.message ?? '';
+    };
+
+    it('that puts them back: they run again', async () => {
+      await start(flow(jobs({ operation: 'requeue', job: 'shop' })));
+      await failThreeTimes();
+      await fireAt(16);
+      const [job] = await ask({});
+      assert.deepEqual([job?.state, job?.failures, job?.since], ['healthy', 0, clock.text]);
+      assert.deepEqual(
+        [changes.at(-1)?.from, changes.at(-1)?.to, changes.at(-1)?.cause],
+        ['dead-lettered', 'healthy', 'requeued'],
+      );
+      await until(() => lastShownBy('src') === '' && lastShownBy('clock') === 'next 17:00');
+      await fireAt(17);
+      assert.deepEqual(await states(), ['failed', 'failed', 'failed', 'failed', 'skipped']);
+      const [again] = await running().jobs.list();
+      assert.deepEqual([again?.state, again?.failures], ['failing', 1]);
+    });
+
+    it('that does what the message says', async () => {
+      await start(flow(jobs({ operation: 'message' })));
+      assert.deepEqual(await ask({ topic: 'list' }), []);
+      await fireAt(13);
+      const [job] = await ask({ topic: 'list', state: 'failing' });
+      assert.deepEqual(
+        [job?.job, job?.failures, (job?.errors as object[] | undefined)?.length],
+        ['shop', 1, 1],
+      );
+      assert.deepEqual(await ask({ topic: 'list', state: 'healthy' }), []);
+      const [run] = await ask({ topic: 'runs', job: 'shop', limit: 1 });
+      assert.deepEqual([run?.job, run?.state], ['shop', 'failed']);
+      assert.deepEqual(await ask({ topic: 'runs', state: 'skipped' }), []);
+      assert.deepEqual(await ask({ topic: 'discard', job: 'shop' }), []);
+      assert.deepEqual(await ask({ topic: 'list' }), []);
+      assert.equal((await ask({ topic: 'runs' })).length, 1, 'the history stays');
+      assert.match(await refusal({ topic: 'requeue', job: 'shop' }), /There is no job "shop"/);
+      assert.match(
+        await refusal({ topic: 'delete' }),
+        /msg\.topic is nothing .* send list, runs, requeue or discard/,
+      );
+      assert.match(await refusal({ topic: 'list', state: 'dead' }), /msg\.state is nothing/);
+      assert.match(await refusal({ topic: 'runs', limit: -1 }), /msg\.limit is nothing/);
+      assert.match(
+        await refusal({ topic: 'requeue' }),
+        /does not know which job to requeue: name it in msg\.job/,
+      );
+    });
+
+    it('that takes the job from the message where its settings leave it open', async () => {
+      await start(flow(jobs({ operation: 'runs', job: '', runState: 'failed', limit: 5 })));
+      await fireAt(13);
+      assert.equal((await ask({ job: 'shop', topic: 'requeue' })).length, 1);
+      assert.equal((await ask({ job: 'other' })).length, 0);
+    });
+  });
+
   it('are recorded as skipped when an earlier fire still goes on', async () => {
     mkdirSync(disk);
     const slow = flow().map((entry) => (entry.id === 'dest' ? { ...entry, rate: 0.05 } : entry));

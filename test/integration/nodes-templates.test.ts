@@ -116,6 +116,23 @@ describe('flow templates in Node-RED', () => {
     assert.equal((await run('10-nightly', 1)).length, 1);
   });
 
+  it('25: tells of jobs and runs, and puts a job back', async () => {
+    const flows = template('25-jobs');
+    nodes = await startNodes(flows);
+    nodes.runtime.fire(idOf(flows, 'dbackup-schedule'), { payload: 'fire' });
+    await nodes.records('Result', 1);
+    await nodes.runtime.tracker.idle();
+    const jobs = idOf(flows, 'dbackup-jobs');
+    const asked = [{ topic: 'list' }, { topic: 'runs', job: 'app' }, { topic: 'requeue', job: 'app' }];
+    for (const message of asked) nodes.runtime.fire(jobs, message);
+    const answers = await nodes.records('Jobs or runs', 3);
+    assert.deepEqual(
+      answers.map((answer) => payloadOf<{ job: string; state: string }[]>(answer)[0]?.state).sort(),
+      ['healthy', 'healthy', 'succeeded'],
+    );
+    assert.deepEqual(nodes.recorded('Errors'), []);
+  });
+
   it('24: is started by a schedule, which messages pause and resume', async () => {
     const flows = template('24-schedule');
     nodes = await startNodes(flows);

@@ -65,7 +65,7 @@ export async function startTestRuntime(
 }
 
 /** Where Node-RED finds the node sets of this package, as they are in the source tree. */
-const PACKAGE_SETS = ['config', 'triggers', 'sources', 'transforms', 'destinations', 'restore'];
+const PACKAGE_SETS = ['config', 'triggers', 'sources', 'transforms', 'destinations', 'restore', 'operations'];
 
 /** A node package with the sets tracker-nodes.ts and embed-nodes.ts, and those of this package if wanted. */
 async function testPackage(userDir: string, withBackupNodes: boolean): Promise<string> {
