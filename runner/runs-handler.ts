@@ -40,8 +40,9 @@ export function handleRuns(
   response: ServerResponse,
   { token, backup }: RunsAccess,
 ): boolean {
-  const url = new URL(request.url ?? '/', 'http://localhost');
-  const name = nameOf(url.pathname);
+  // Clients may send what is no URL.
+  const [path = '', ...search] = (request.url ?? '').split('?');
+  const name = nameOf(path);
   if (name === undefined || request.method !== 'GET') return false;
   if (token === undefined) {
     refuse(response, 403, 'Set DBACKUP_API_TOKEN or DBACKUP_API_TOKEN_FILE to be told of runs here');
@@ -51,10 +52,8 @@ export function handleRuns(
     if (backup === undefined) refuse(response, 503, 'No backup node runs');
     else backup.telling.streams.serve(request, response);
   } else {
-    const { searchParams } = url;
-    const query = Object.fromEntries(
-      [...new Set(searchParams.keys())].map((key) => parameterOf(searchParams, key)),
-    );
+    const parameters = new URLSearchParams(search.join('?'));
+    const query = Object.fromEntries([...parameters.keys()].map((key) => parameterOf(parameters, key)));
     const asked = name === '' ? answerRuns(backup, query) : answerRun(backup, name);
     void asked.then(({ status, body }) => json(response, status, body));
   }
