@@ -10,6 +10,7 @@ import { findText, readCatalogue } from './sources.ts';
 export const ROLE_COLORS: Readonly<Record<NodeRole, string>> = {
   config: '#d9d9d9',
   trigger: '#d9c36a',
+  gate: '#d9c36a',
   listener: '#d9c36a',
   source: '#7fadd0',
   transform: '#b9a4dd',

@@ -18,6 +18,7 @@ import { compressNode } from './transforms/compress.ts';
 import { encryptNode } from './transforms/encrypt.ts';
 import { runEventsNode } from './triggers/run-events.ts';
 import { scheduleNode } from './triggers/schedule.ts';
+import { webhookNode } from './triggers/webhook.ts';
 
 /** Every node type of the package. Nothing here needs a running Node-RED. */
 export const allNodes: readonly AnyNode[] = [
@@ -27,6 +28,7 @@ export const allNodes: readonly AnyNode[] = [
   mysqlServerNode,
   sshNode,
   scheduleNode,
+  webhookNode,
   postgresNode,
   runEventsNode,
   mysqlNode,

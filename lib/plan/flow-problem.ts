@@ -4,10 +4,10 @@ import type { FlowNode } from './flow-file.ts';
 export interface BackupNodeType {
   readonly type: string;
   /**
-   * `trigger` starts flows; `other` takes part in no plan: config nodes, restore, verify; nor does `operation`, which asks
-   * or changes how jobs stand, and is nothing that a flow is run for.
+   * `trigger` starts flows; `gate` lets some messages pass; `other` takes part in no plan: config nodes, restore, verify;
+   * nor does `operation`, which asks or changes how jobs stand, and is nothing that a flow is run for.
    */
-  readonly role: 'trigger' | 'source' | 'transform' | 'destination' | 'other' | 'operation';
+  readonly role: 'trigger' | 'gate' | 'source' | 'transform' | 'destination' | 'other' | 'operation';
   /** What a transform does. */
   readonly step?: 'compress' | 'encrypt' | 'checksum';
   /** Fields that name a config node, with these settings. */

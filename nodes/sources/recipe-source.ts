@@ -3,7 +3,15 @@ import type { SourceBinding } from '../../lib/plan/bindings.ts';
 import { extendRecipe } from '../../lib/plan/extend.ts';
 import type { RunNeeds } from '../../lib/plan/needs.ts';
 import { type Recipe, readRecipe, type SourceStep } from '../../lib/plan/recipe.ts';
+import { annotationsField } from '../../lib/plan/run-annotations.ts';
+import {
+  annotationsOf,
+  type RunParameters,
+  readRunParameters,
+  withoutRunParameters,
+} from '../../lib/plan/run-parameters.ts';
 import type { SourceDriver } from '../../lib/sources/driver.ts';
+import { narrowSource } from '../../lib/sources/narrowed.ts';
 import type { BackupMessage, Deliver, NodeContext } from '../define-node.ts';
 import { openedRun } from '../message-recipe.ts';
 import { isLeftOut } from './dead-letter.ts';
@@ -42,12 +50,29 @@ export async function passSource(
   // A committed backup is over: its message may well start the next one.
   const joins = recipe !== undefined && recipe.set === undefined;
   if (!joins && (await isLeftOut(context, part.job, message))) return;
-  // In a run that others have opened their databases are to be saved all the same: there this source fails alone.
-  if (!joins && part.driver.prepare !== undefined) await prepare(part.driver, context.runtime.closing);
-  const next = joins ? joinRun(context, part, recipe) : openRun(context, part, message);
-  const outgoing = { ...message, backup: next };
+  const next = joins ? joinRun(context, part, recipe) : await beginRun(context, part, message);
+  const outgoing = { ...(joins ? message : withoutRunParameters(message)), backup: next };
   context.runtime.reports.remember(next.runId, context.id, { ...outgoing });
   deliver(outgoing);
+}
+
+/** In a run that others have opened their databases are to be saved all the same: only here a source may refuse. */
+async function beginRun(
+  context: NodeContext<unknown>,
+  part: SourcePart,
+  message: BackupMessage,
+): Promise<Recipe> {
+  const parameters = readRunParameters(message);
+  const narrowed = narrowedPart(part, parameters);
+  if (narrowed.driver.prepare !== undefined) await prepare(narrowed.driver, context.runtime.closing);
+  return openRun(context, narrowed, parameters, message);
+}
+
+/** The part of the source that the message asks for. */
+function narrowedPart(part: SourcePart, { databases }: RunParameters): SourcePart {
+  if (databases === undefined) return part;
+  const options = { ...part.options, only: databases };
+  return { ...part, driver: narrowSource(part.driver, databases), options };
 }
 
 async function prepare(driver: SourceDriver, closing: AbortSignal): Promise<void> {
@@ -61,9 +86,18 @@ async function prepare(driver: SourceDriver, closing: AbortSignal): Promise<void
   throwIfAborted(closing);
 }
 
-function openRun(context: NodeContext<unknown>, part: SourcePart, message: BackupMessage): Recipe {
+function openRun(
+  context: NodeContext<unknown>,
+  part: SourcePart,
+  parameters: RunParameters,
+  message: BackupMessage,
+): Recipe {
   const { engine, tracker, settings, launches, telling } = context.runtime;
-  const run = engine.openRun({ job: part.job, needs: part.needs });
+  const run = engine.openRun({
+    job: part.job,
+    needs: part.needs,
+    ...annotationsField(annotationsOf(parameters)),
+  });
   telling.narrator.begun(run.id, launches.reasonOf(message) ?? 'message');
   tracker.follow(run.id, context.self, message, {
     seal: () => run.seal(),

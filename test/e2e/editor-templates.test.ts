@@ -12,7 +12,9 @@ import {
   skipWithoutFileServers,
   startFileServers,
 } from '../support/file-servers.ts';
+import { bearerRequest, signedRequest } from '../support/signed-request.ts';
 import { type StorageServers, startStorageServers } from '../support/storage-servers.ts';
+import { WEBHOOK_SECRET, WEBHOOK_TOKEN } from '../support/template-environment.ts';
 import {
   startTemplateServers,
   TEMPLATE_DATABASE,
@@ -34,6 +36,8 @@ interface TemplateNode {
   readonly z?: string;
   readonly name?: string;
   readonly url?: string;
+  /** Of a webhook: how a request proves that it may start a backup. */
+  readonly check?: string;
   readonly wires?: readonly (readonly string[])[];
 }
 
@@ -60,6 +64,8 @@ describe('The templates of Import ▸ Examples, with their variables set', funct
         BACKUP_DIR_2: file('other-disk'),
         RESTORE_TO: file('restored.sqlite'),
         DBACKUP_MASTER_KEY: 'a master key of the tests',
+        BACKUP_WEBHOOK_TOKEN: WEBHOOK_TOKEN,
+        BACKUP_WEBHOOK_SECRET: WEBHOOK_SECRET,
         AGE_RECIPIENT: await identityToRecipient(await generateX25519Identity()),
         ...servers.environment,
         ...storages.environment,
@@ -95,7 +101,7 @@ describe('The templates of Import ▸ Examples, with their variables set', funct
 
       const shown = new Set<string>();
       for (const trigger of template.filter((node) => isTrigger(template, node))) {
-        await start(trigger);
+        await start(trigger, template);
         for (const id of reached(template, trigger.id)) shown.add(id);
         await until(async () => {
           const statuses = await canvas.statuses();
@@ -119,13 +125,23 @@ describe('The templates of Import ▸ Examples, with their variables set', funct
   });
 
   /** What a person does to make the flow run. */
-  async function start({ type, name = '', url = '' }: TemplateNode): Promise<void> {
+  async function start(
+    { type, name = '', url = '' }: TemplateNode,
+    template: readonly TemplateNode[],
+  ): Promise<void> {
     if (type !== 'http in') return (await suite.editor.canvas.labelled(name)).press();
-    const answer = await fetch(`${suite.server.url}${url}`, { method: 'POST' });
+    const check = template.find((node) => node.type === 'dbackup-webhook')?.check;
+    const answer = await fetch(`${suite.server.url}${url}`, requestFor(check));
     assert.equal(answer.status, 202);
-    assert.match(((await answer.json()) as { runId: string }).runId, /^\w+$/);
+    const { run, runId = run } = (await answer.json()) as { run?: string; runId?: string };
+    assert.match(runId ?? '', /^\w+$/);
   }
 });
+
+function requestFor(check: string | undefined): RequestInit {
+  if (check === undefined) return { method: 'POST' };
+  return check === 'bearer' ? bearerRequest('', WEBHOOK_TOKEN) : signedRequest('', WEBHOOK_SECRET);
+}
 
 function read(name: string): readonly TemplateNode[] {
   return JSON.parse(readFileSync(join(ROOT, 'flows', `${name}.json`), 'utf8'));
@@ -146,6 +162,6 @@ function reached(template: readonly TemplateNode[], from: string): string[] {
   }
   return [...met].filter((id) => {
     const role = nodeSchemas[template.find((node) => node.id === id)?.type ?? '']?.role;
-    return role !== undefined && role !== 'transform' && role !== 'trigger';
+    return role !== undefined && role !== 'transform' && role !== 'trigger' && role !== 'gate';
   });
 }

@@ -5,6 +5,10 @@ import Database from 'better-sqlite3';
 
 const AGE_RECIPIENT = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p';
 
+/** What webhooks of the templates ask for. */
+export const WEBHOOK_TOKEN = 'a-token-of-the-tests';
+export const WEBHOOK_SECRET = 'a-secret-of-the-tests';
+
 /** The folders, databases and environment variables that the flow templates ask for. */
 export class TemplateEnvironment {
   readonly root = mkdtempSync(join(tmpdir(), 'dbackup-templates-'));
@@ -27,6 +31,8 @@ export class TemplateEnvironment {
       BACKUP_DIR_2: this.other,
       RESTORE_TO: this.restored,
       AGE_RECIPIENT,
+      BACKUP_WEBHOOK_TOKEN: WEBHOOK_TOKEN,
+      BACKUP_WEBHOOK_SECRET: WEBHOOK_SECRET,
     });
   }
 

@@ -20,6 +20,8 @@ const ENVIRONMENT = {
   DBACKUP_MASTER_KEY: 'correct-horse-battery',
   AGE_RECIPIENT: 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p',
   RESTORE_TO: '/srv/app/restored.sqlite',
+  BACKUP_WEBHOOK_TOKEN: 'a-token-of-the-tests',
+  BACKUP_WEBHOOK_SECRET: 'a-secret-of-the-tests',
   ...SERVER_VARIABLES,
   ...STORAGE_VARIABLES,
 };
@@ -30,7 +32,7 @@ function problems(name: string, environment: Record<string, string>) {
   const nodes = parseFlow(readFileSync(join(ROOT, 'flows', name), 'utf8'), name);
   const found = checkFlow(nodes, {
     backupTypes: backupNodeTypes,
-    isKnownType: (type) => /^(inject|debug|catch|comment|change|http (in|response))$|^tab$/.test(type),
+    isKnownType: (type) => /^(inject|debug|catch|comment|change|switch|http (in|response))$|^tab$/.test(type),
     environment,
     credentialsOf: ({ credentials }) => substituteVariables({ ...Object(credentials) }, variable),
   });
