@@ -246,6 +246,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
       if (history.place.kind === 'sqlite') await requireRoom(dataDir);
     },
     lastRuns: async () => (await storeWhileOpen()).lastRuns(),
+    jobStandings: async () => (await storeWhileOpen()).jobs.standings(),
   });
   const flowsStarted = () => {
     startupSweep.begin();

@@ -82,6 +82,21 @@ export const METRICS = {
     help: 'When the last run of a job that succeeded ended; absent when none has',
     labels: ['backup_job'],
   },
+  dbackup_job_state: {
+    type: 'gauge',
+    help: 'Whether a job of the flow is healthy, failing or dead-lettered: 1 for the state that it is in, else 0',
+    labels: ['backup_job', 'state'],
+  },
+  dbackup_dead_letters_total: {
+    type: 'counter',
+    help: 'How often a job was dead-lettered by this process',
+    labels: ['backup_job'],
+  },
+  dbackup_runs_skipped_total: {
+    type: 'counter',
+    help: 'Runs that were due and not begun, by why: overlap or dead-lettered',
+    labels: ['backup_job', 'reason'],
+  },
   dbackup_databases_failed_total: {
     type: 'counter',
     help: 'Databases that could not be dumped',

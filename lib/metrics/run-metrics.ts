@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import { isStored } from '../backupset/manifest.ts';
 import { type Clock, systemClock } from '../clock.ts';
+import { SKIP_REASONS } from '../runs/jobs.ts';
 import type { DestinationOutcome, EngineEvents, RunProgress, RunResult } from '../runs/outcome.ts';
 import type { LastRun } from '../store/last-runs.ts';
 import type { MetricRegistry } from './registry.ts';
@@ -48,6 +49,13 @@ export class RunMetrics {
     });
     events.on('progress', (progress) => this.#progressed(progress));
     events.on('finished', (result) => this.#finished(result));
+    events.on('jobChanged', ({ job, to }) => {
+      if (to === 'dead-lettered') registry.add('dbackup_dead_letters_total', { backup_job: job });
+    });
+    events.on('runSkipped', ({ job, reason }) => {
+      this.know(job);
+      registry.add('dbackup_runs_skipped_total', { backup_job: job, reason });
+    });
   }
 
   /** Makes the counters of a job known: one that appears with its first failure hides that from `increase`. */
@@ -57,6 +65,10 @@ export class RunMetrics {
     for (const state of STATES) this.#registry.add('dbackup_runs_total', { backup_job: job, state }, 0);
     this.#registry.add('dbackup_databases_failed_total', { backup_job: job }, 0);
     this.#registry.add('dbackup_retries_total', { backup_job: job }, 0);
+    this.#registry.add('dbackup_dead_letters_total', { backup_job: job }, 0);
+    for (const reason of SKIP_REASONS) {
+      this.#registry.add('dbackup_runs_skipped_total', { backup_job: job, reason }, 0);
+    }
   }
 
   /** What was known before this process started. */

@@ -1,5 +1,6 @@
 import type { ScheduleWatch } from '../health/schedule-check.ts';
 import { PRODUCT } from '../product.ts';
+import { JOB_STATES, type JobState } from '../runs/job-states.ts';
 import { ACTIVE_STATES } from '../runs/states.ts';
 import type { MetricRegistry } from './registry.ts';
 
@@ -9,13 +10,15 @@ export interface Standing {
   readonly ready: boolean;
   /** States of the runs that are active. */
   readonly active: readonly string[];
+  /** Of the flow; none while that is not known. */
+  readonly jobs: readonly { readonly name: string; readonly state: JobState }[];
   readonly destinations: readonly { readonly name: string; readonly freeBytes: number | undefined }[];
   readonly schedules: readonly { readonly name: string; readonly watch: ScheduleWatch }[];
 }
 
 /** Sets the gauges that tell how things stand. */
 export function setStanding(registry: MetricRegistry, standing: Standing): void {
-  const { now, ready, active, destinations, schedules } = standing;
+  const { now, ready, active, jobs, destinations, schedules } = standing;
   registry.set('dbackup_build_info', { version: PRODUCT.version, node_version: process.version }, 1);
   registry.set('dbackup_ready', {}, ready ? 1 : 0);
   registry.set('dbackup_queue_depth', {}, active.filter((state) => state === 'queued').length);
@@ -24,6 +27,7 @@ export function setStanding(registry: MetricRegistry, standing: Standing): void 
     const count = active.filter((each) => each === state).length;
     registry.set('dbackup_runs_active', { state }, count);
   }
+  setJobs(registry, jobs);
   registry.clear('dbackup_destination_free_bytes');
   for (const { name, freeBytes } of destinations) {
     if (freeBytes !== undefined) {
@@ -31,6 +35,15 @@ export function setStanding(registry: MetricRegistry, standing: Standing): void 
     }
   }
   setSchedules(registry, schedules, now);
+}
+
+function setJobs(registry: MetricRegistry, jobs: Standing['jobs']): void {
+  registry.clear('dbackup_job_state');
+  for (const { name, state: current } of jobs) {
+    for (const state of JOB_STATES) {
+      registry.set('dbackup_job_state', { backup_job: name, state }, state === current ? 1 : 0);
+    }
+  }
 }
 
 function setSchedules(registry: MetricRegistry, schedules: Standing['schedules'], now: number): void {

@@ -125,9 +125,8 @@ export class JobBook {
 
   /** Learns which jobs are dead letters: of those that became so earlier, or elsewhere. */
   async refresh(): Promise<void> {
-    const records = await this.list({ state: 'dead-lettered', errors: 0 });
-    const dead = new Map(records.map(({ job, state, failures }) => [job, { state, failures }]));
-    for (const job of [...this.#dead.keys(), ...dead.keys()]) this.#learn(job, dead.get(job));
+    const standings = await (await this.#parts.store()).jobs.standings();
+    for (const job of [...this.#dead.keys(), ...standings.keys()]) this.#learn(job, standings.get(job));
   }
 
   async #ended(result: RunResult): Promise<void> {

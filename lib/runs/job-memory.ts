@@ -41,6 +41,8 @@ export interface JobMemory {
   record(occurred: JobOccurred): Promise<JobStep>;
   /** How a job stands; undefined for one that is not known. */
   find(job: string): Promise<(JobStanding & { readonly since: string }) | undefined>;
+  /** How every job stands that is known. */
+  standings(): Promise<ReadonlyMap<string, JobStanding>>;
   /** By name. */
   list(query?: JobQuery): Promise<JobRecord[]>;
   /** @throws BackupError `not-found` when it is not known */

@@ -77,7 +77,9 @@ export interface JobChange {
 }
 
 /** Why a run that was due was not begun. */
-export type SkipReason = 'overlap' | 'dead-lettered';
+export const SKIP_REASONS = ['overlap', 'dead-lettered'] as const;
+
+export type SkipReason = (typeof SKIP_REASONS)[number];
 
 /** A run that was due and not begun. */
 export interface SkippedRun {

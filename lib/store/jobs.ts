@@ -26,6 +26,7 @@ export function createJobMemory(db: Kysely<StoreSchema>, file: string): JobMemor
   return {
     record: (occurred) => guarded(() => recordOccurrence(db, occurred)),
     find: (job) => guarded(() => findJob(db, job)),
+    standings: () => guarded(() => allStandings(db)),
     list: (query = {}) => guarded(() => listJobs(db, query)),
     requeue: (job, at) => guarded(() => requeueJob(db, job, at)),
     discard: (job) => guarded(() => discardJob(db, job)),
@@ -94,6 +95,11 @@ async function discardJob(db: Kysely<StoreSchema>, job: string): Promise<JobStan
 async function findJob(db: Kysely<StoreSchema>, job: string) {
   const row = await selectJob(db, job);
   return row === undefined ? undefined : { state: row.state, failures: row.failures, since: row.changed_at };
+}
+
+async function allStandings(db: Kysely<StoreSchema>): Promise<ReadonlyMap<string, JobStanding>> {
+  const rows = await db.selectFrom('jobs').select(['job', 'state', 'failures']).execute();
+  return new Map(rows.map(({ job, ...standing }) => [job, standing]));
 }
 
 function selectJob(db: Kysely<StoreSchema>, job: string): Promise<Selectable<JobTable> | undefined> {

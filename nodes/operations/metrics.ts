@@ -4,6 +4,7 @@ import { prometheusLibrary } from '../../lib/metrics/prometheus-library.ts';
 import { MetricRegistry } from '../../lib/metrics/registry.ts';
 import { RunMetrics } from '../../lib/metrics/run-metrics.ts';
 import { setStanding } from '../../lib/metrics/state-metrics.ts';
+import { type JobStanding, NEW_JOB } from '../../lib/runs/jobs.ts';
 import type { EngineEvents } from '../../lib/runs/outcome.ts';
 import type { LastRun } from '../../lib/store/last-runs.ts';
 import type { Readiness } from './readiness.ts';
@@ -19,6 +20,7 @@ export interface MetricsParts {
   };
   readonly schedules: boolean;
   lastRuns(): Promise<readonly LastRun[]>;
+  jobStandings(): Promise<ReadonlyMap<string, JobStanding>>;
 }
 
 /** What Prometheus gets. */
@@ -89,6 +91,15 @@ export class Metrics {
     }
   }
 
+  /** How the jobs of the flow stand: none when the history does not tell, which the readiness says. */
+  async #jobs() {
+    const { jobStandings, watched } = this.#parts;
+    const names = watched.jobs();
+    const standings = await jobStandings().catch(() => undefined);
+    if (standings === undefined) return [];
+    return names.map((name) => ({ name, state: (standings.get(name) ?? NEW_JOB).state }));
+  }
+
   async #standing() {
     const { clock, watched, readiness, engine, schedules } = this.#parts;
     const { state } = await readiness.report();
@@ -96,6 +107,7 @@ export class Metrics {
       now: clock.now(),
       ready: state !== 'fail',
       active: engine.activeRuns().map((run) => run.state),
+      jobs: await this.#jobs(),
       destinations: watched.destinations().map(({ name, binding }) => {
         const space = readiness.space.of(binding.driver);
         return { name, freeBytes: space !== undefined && 'value' in space ? space.value : undefined };

@@ -1,6 +1,7 @@
 import type { BackupEvents } from '../../lib/events/event-bus.ts';
 import type { HealthReport } from '../../lib/health/check.ts';
 import { SpaceAlarm } from '../../lib/health/space-alarm.ts';
+import type { JobStanding } from '../../lib/runs/jobs.ts';
 import type { LastRun } from '../../lib/store/last-runs.ts';
 import { Metrics, type MetricsPage } from './metrics.ts';
 import { Readiness, type ReadinessParts } from './readiness.ts';
@@ -11,6 +12,7 @@ export type OperationName = 'healthz' | 'readyz' | 'metrics';
 export interface OperationsParts extends ReadinessParts {
   readonly happenings: Pick<BackupEvents, 'tell'>;
   lastRuns(): Promise<readonly LastRun[]>;
+  jobStandings(): Promise<ReadonlyMap<string, JobStanding>>;
 }
 
 /** Health and metrics of one Node-RED, for whoever operates it. */

@@ -45,8 +45,9 @@ describe('what is given to Prometheus and Grafana', function () {
     new RunMetrics(registry, events as never, (node) => node).know('shop');
     const watch = { view: { state: 'waiting', next: 2000 }, lookedAt: 0, latenessMs: 0 } as const;
     const schedules = [{ name: 'hourly', watch }];
+    const jobs = [{ name: 'shop', state: 'healthy' }] as const;
     const destinations = [{ name: 'near', freeBytes: 1 }];
-    setStanding(registry, { now: 0, ready: true, active: [], destinations, schedules });
+    setStanding(registry, { now: 0, ready: true, active: [], jobs, destinations, schedules });
     const text = await registry.text();
     for (const name of Object.keys(METRICS)) assert.ok(text.includes(`# TYPE ${name} `), name);
     assert.equal(promtool(['check', 'metrics'], text), '');

@@ -9,6 +9,7 @@ import { type BackupRuntime, existingRuntime } from '../../nodes/runtime.ts';
 import type { FlowEntry } from '../../runner/runtime.ts';
 import { type NodesRuntime, startNodes } from '../support/backup-nodes.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { sampleOf } from '../support/metric-samples.ts';
 import { until } from '../support/until.ts';
 
 const MINUTE_MS = 60_000;
@@ -181,6 +182,8 @@ describe('jobs that fail', function () {
     await fireAt(16);
     assert.deepEqual(await states(), ['failed', 'failed', 'failed', 'skipped']);
     assert.equal(loud().length, 0, 'it was told before the restart');
+    const { text } = await running().operations.metrics();
+    assert.equal(sampleOf(text, 'dbackup_job_state', { backup_job: 'shop', state: 'dead-lettered' }), 1);
   });
 
   it('run when a person asks for it, and by themselves again after a success', async () => {

@@ -143,11 +143,15 @@ describe('metrics', () => {
 
   it('tell how things stand: what is gone is not told of any more', async () => {
     const watch = { lookedAt: NOW, latenessMs: 2000 };
-    const none = { now: NOW, ready: true, active: [], destinations: [], schedules: [] };
+    const none = { now: NOW, ready: true, active: [], jobs: [], destinations: [], schedules: [] };
     setStanding(registry, {
       ...none,
       ready: false,
       active: ['running', 'running', 'queued'],
+      jobs: [
+        { name: 'shop', state: 'dead-lettered' },
+        { name: 'app', state: 'healthy' },
+      ],
       destinations: [
         { name: 'near', freeBytes: 5 },
         { name: 'far', freeBytes: undefined },
@@ -164,6 +168,16 @@ describe('metrics', () => {
     assert.equal(sampleOf(text, 'dbackup_runs_active', { state: 'running' }), 2);
     assert.equal(sampleOf(text, 'dbackup_runs_active', { state: 'planning' }), 0);
     assert.equal(sampleOf(text, 'dbackup_queue_depth', {}), 1);
+    const states = ['healthy', 'failing', 'dead-lettered'];
+    const jobStates = (job: string) =>
+      states.map((state) => sampleOf(text, 'dbackup_job_state', { backup_job: job, state }));
+    assert.deepEqual(
+      [jobStates('shop'), jobStates('app')],
+      [
+        [0, 0, 1],
+        [1, 0, 0],
+      ],
+    );
     assert.equal(sampleOf(text, 'dbackup_destination_free_bytes', { destination: 'near' }), 5);
     assert.equal(sampleOf(text, 'dbackup_destination_free_bytes', { destination: 'far' }), undefined);
     const lag = (schedule: string) => sampleOf(text, 'dbackup_schedule_lag_seconds', { schedule });
@@ -175,8 +189,28 @@ describe('metrics', () => {
 
     setStanding(registry, none);
     const after = await registry.text();
+    assert.equal(sampleOf(after, 'dbackup_job_state', { ...SHOP, state: 'dead-lettered' }), undefined);
     assert.equal(sampleOf(after, 'dbackup_destination_free_bytes', { destination: 'near' }), undefined);
     assert.equal(sampleOf(after, 'dbackup_schedule_paused', { schedule: 'off' }), undefined);
+  });
+
+  it('count dead letters and skipped runs, from 0 on', async () => {
+    runs.know('shop');
+    const change = { job: 'shop', failures: 3, at: new Date(NOW), errors: [] };
+    const skipped = { runId: 'r2', job: 'shop', at: new Date(NOW), message: 'm', nodes: [] };
+    const of = async (name: string, labels: object) =>
+      sampleOf(await registry.text(), name, { ...SHOP, ...labels });
+    assert.equal(await of('dbackup_dead_letters_total', {}), 0);
+    assert.equal(await of('dbackup_runs_skipped_total', { reason: 'overlap' }), 0);
+    events.emit('jobChanged', { ...change, from: 'healthy', to: 'failing', cause: 'failed' });
+    events.emit('jobChanged', { ...change, from: 'failing', to: 'dead-lettered', cause: 'failed' });
+    events.emit('jobChanged', { ...change, from: 'dead-lettered', to: 'healthy', cause: 'requeued' });
+    for (const reason of ['dead-lettered', 'dead-lettered', 'overlap'] as const) {
+      events.emit('runSkipped', { ...skipped, reason });
+    }
+    assert.equal(await of('dbackup_dead_letters_total', {}), 1);
+    assert.equal(await of('dbackup_runs_skipped_total', { reason: 'dead-lettered' }), 2);
+    assert.equal(await of('dbackup_runs_skipped_total', { reason: 'overlap' }), 1);
   });
 
   it('have labels with a bounded number of values', async () => {
