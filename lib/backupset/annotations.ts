@@ -5,9 +5,12 @@ import { type Clock, systemClock } from '../clock.ts';
 import type { DestinationDriver, PendingObject } from '../destinations/driver.ts';
 import { StorageTurn } from '../destinations/storage-turn.ts';
 import { BackupError, errorAbout, throwIfAborted, toBackupError } from '../errors.ts';
+import { firstAnnotations } from './annotation-changes.ts';
 import { readAnnotationsFile, STALL_MS, statObject } from './annotation-file.ts';
 import { type Annotations, annotationsText, MAX_CHANGES, NO_ANNOTATIONS } from './annotation-format.ts';
+import type { Manifest } from './manifest.ts';
 import { ANNOTATIONS_FILE, joinPath, MANIFEST_FILE } from './names.ts';
+import { type BackupSet, openBackupSet } from './reader.ts';
 
 /** How long a commit under way may still take when it was given up, and then its clean-up, in ms. */
 const COMMIT_GRACE_MS = 1_500;
@@ -49,6 +52,23 @@ export async function readAnnotations(
     throwIfAborted(signal);
     return { value: { ...NO_ANNOTATIONS, pinned: true }, error: toBackupError(error) };
   }
+}
+
+/**
+ * The annotations of a set. Where it has no file of them, those that its run began it with: its manifest knows them.
+ * Never an error, unless aborted.
+ */
+export async function annotationsOf(
+  { driver, path, manifest }: BackupSet,
+  options: AnnotationOptions,
+): Promise<StoredAnnotations> {
+  const found = await readAnnotations(driver, path, options);
+  return found.value === NO_ANNOTATIONS ? { value: begunWith(manifest) } : found;
+}
+
+/** Those that the run of a set was told. */
+export function begunWith({ recipe, runId, finishedAt }: Manifest): Annotations {
+  return firstAnnotations(recipe.annotations, { id: runId, at: finishedAt });
 }
 
 /**
@@ -116,9 +136,8 @@ class Change {
 
   /** @returns undefined when others were quicker */
   async #attempt(): Promise<Annotations | undefined> {
-    await this.#requireSet();
     const stored = await this.#read();
-    const current = stored ?? NO_ANNOTATIONS;
+    const current = stored ?? (await this.#begunWith());
     const changed = this.#change(current);
     if (annotationsText(changed) === annotationsText(current)) return current;
     const { clock = systemClock } = this.#options;
@@ -193,6 +212,11 @@ class Change {
       if (replaceDamaged && problem.code === 'corrupt') return undefined;
       throw problem;
     }
+  }
+
+  async #begunWith(): Promise<Annotations> {
+    const { manifest } = await openBackupSet(this.#driver, this.#setPath, this.#options.signal);
+    return begunWith(manifest);
   }
 
   async #requireSet(): Promise<void> {

@@ -1,7 +1,8 @@
 import type { ByteStream } from '../bytes/stream.ts';
 import { BackupError } from '../errors.ts';
-import { firstAnnotations, saysNothing } from './annotation-changes.ts';
-import { type Annotations, annotationsText } from './annotation-format.ts';
+import { saysNothing } from './annotation-changes.ts';
+import { annotationsText } from './annotation-format.ts';
+import { begunWith } from './annotations.ts';
 import { isStored, type Manifest, manifestText } from './manifest.ts';
 import { ANNOTATIONS_FILE, MANIFEST_FILE } from './names.ts';
 import { restoreGuide } from './restore-guide.ts';
@@ -25,16 +26,16 @@ export interface SetFiles {
 export async function completeSet(
   folder: SetFiles,
   manifest: Manifest,
-  annotations = firstAnnotations(manifest.recipe.annotations, {
-    id: manifest.runId,
-    at: manifest.finishedAt,
-  }),
+  annotations = begunWith(manifest),
 ): Promise<void> {
   const manifestBytes = Buffer.from(manifestText(manifest));
   for (const { name, text } of [...sumsFiles(manifest), restoreGuide(manifest)]) {
     await storeText(folder, name, Buffer.from(text));
   }
-  if (!saysNothing(annotations)) await storeAnnotations(folder, annotations);
+  // Without the file those count that the run was told.
+  if (!saysNothing(annotations) || !saysNothing(begunWith(manifest))) {
+    await storeText(folder, ANNOTATIONS_FILE, Buffer.from(annotationsText(annotations)));
+  }
   await requireArtifacts(folder, manifest);
   await storeText(folder, MANIFEST_FILE, manifestBytes);
 }
@@ -51,10 +52,6 @@ async function requireArtifacts(folder: SetFiles, manifest: Manifest): Promise<v
       `${file} was stored, but is not there any more: was the disk unmounted, or the folder changed by others?`,
     );
   }
-}
-
-async function storeAnnotations(folder: SetFiles, annotations: Annotations): Promise<void> {
-  await storeText(folder, ANNOTATIONS_FILE, Buffer.from(annotationsText(annotations)));
 }
 
 async function storeText(folder: SetFiles, name: string, bytes: Buffer): Promise<void> {

@@ -1,6 +1,6 @@
 import { orAbort } from '../abort.ts';
 import { carriedAnnotations } from '../backupset/annotation-changes.ts';
-import { readAnnotations } from '../backupset/annotations.ts';
+import { annotationsOf } from '../backupset/annotations.ts';
 import { joinPath } from '../backupset/names.ts';
 import { type BackupSet, openBackupSet } from '../backupset/reader.ts';
 import { abortError, BackupError, throwIfAborted } from '../errors.ts';
@@ -85,9 +85,9 @@ export class SetCopies {
 }
 
 /** Those of the set now, not those that it began with. */
-async function carried({ driver, path, manifest }: BackupSet, signal: AbortSignal) {
-  const { value } = await readAnnotations(driver, path, { signal });
-  return carriedAnnotations(value, { id: manifest.runId, at: manifest.finishedAt });
+async function carried(set: BackupSet, signal: AbortSignal) {
+  const { value } = await annotationsOf(set, { signal });
+  return carriedAnnotations(value, { id: set.manifest.runId, at: set.manifest.finishedAt });
 }
 
 function committed(set: BackupSet, to: DestinationBinding, path: string): CommittedSet {

@@ -90,10 +90,27 @@ function sqliteTarget({ database }: Artifact, options: TargetOptions): RestoreTa
   return createSqliteRestoreTarget({ path: to, overwrite, safetyCopy });
 }
 
-function serverOf<Kind extends keyof Servers>(
-  { database }: Artifact,
+/**
+ * How a dump goes into a scratch database: without the owners and privileges of the original, whose roles need not be
+ * there, where the format allows that.
+ */
+export function scratchOptions(artifact: Artifact, { folder }: { readonly folder: string }): ScratchOptions {
+  const isScript = artifact.format === 'pg-plain';
+  const options = serverOptions(artifact, { overwrite: 'refuse', safetyCopy: false, spoolDirectory: folder });
+  return { ...options, owners: isScript, privileges: isScript };
+}
+
+/** Without the name, which each scratch database has of its own. */
+export type ScratchOptions = Omit<ServerRestoreOptions, 'database'>;
+
+/**
+ * The settings of the server that a dump goes into.
+ * @throws BackupError `invalid-config` when it is missing or of another engine
+ */
+export function serverOf<Kind extends keyof Servers>(
+  { database }: Pick<Artifact, 'database'>,
   kind: Kind,
-  { server }: TargetOptions,
+  { server }: Pick<TargetOptions, 'server'>,
 ): Servers[Kind] {
   const dump = `${database} is a dump of a ${ENGINES[kind]} database`;
   if (server === undefined) {

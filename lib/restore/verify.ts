@@ -1,4 +1,5 @@
 import { orAbort } from '../abort.ts';
+import { isAsDeep, type VerifyLevel } from '../backupset/annotation-format.ts';
 import { isStored, type StoredArtifact } from '../backupset/manifest.ts';
 import { joinPath } from '../backupset/names.ts';
 import type { BackupSet } from '../backupset/reader.ts';
@@ -6,22 +7,18 @@ import { readStored } from '../backupset/stored-stream.ts';
 import { drain } from '../bytes/drain.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../errors.ts';
 import type { KeyRing } from '../keys/keys.ts';
+import { isServerWide } from './choose-artifact.ts';
 import { readRaw } from './raw-stream.ts';
-
-/**
- * How deep a verification looks. `manifest`: the files are there and have their sizes. `hash`: their
- * bytes are read back and compared. `content`: they are also decrypted and decompressed, and the raw
- * bytes compared with those of the proven dump.
- */
-export const VERIFY_LEVELS = ['manifest', 'hash', 'content'] as const;
-export type VerifyLevel = (typeof VERIFY_LEVELS)[number];
+import { type TestPlace, testRestore } from './test-restore.ts';
 
 export interface VerifyRequest {
   readonly set: BackupSet;
   readonly level: VerifyLevel;
   readonly keys: KeyRing;
+  /** Where databases are restored on the level `restore`. */
+  readonly place?: TestPlace;
   readonly signal: AbortSignal;
-  /** Bytes read so far, over all artifacts, and how many there are (stored for `hash`, raw for `content`). */
+  /** Bytes read so far, over all artifacts, and how many there are (stored up to `hash`, raw beyond). */
   onProgress?(done: number, total: number): void;
 }
 
@@ -31,6 +28,8 @@ export interface ArtifactVerdict {
   readonly ok: boolean;
   /** Stored bytes that the manifest names. */
   readonly bytes: number;
+  /** What a test restore has found. */
+  readonly found?: string;
   readonly error?: BackupError;
 }
 
@@ -50,7 +49,7 @@ export async function verifySet(request: VerifyRequest): Promise<VerifyReport> {
   const { set, level } = request;
   const stored = set.manifest.artifacts.filter(isStored);
   const sizeOf = (artifact: StoredArtifact) =>
-    level === 'content' ? artifact.raw.bytes : artifact.stored.bytes;
+    isAsDeep(level, 'content') ? artifact.raw.bytes : artifact.stored.bytes;
   const total = stored.reduce((sum, artifact) => sum + sizeOf(artifact), 0);
   const artifacts: ArtifactVerdict[] = [];
   let before = 0;
@@ -71,29 +70,41 @@ async function verdictOn(
   const { database, file } = artifact;
   const verdict = { database, file, bytes: artifact.stored.bytes };
   try {
-    await check(artifact, request, onBytes);
-    return { ...verdict, ok: true };
+    const found = await check(artifact, request, onBytes);
+    return { ...verdict, ok: true, ...(found === undefined ? {} : { found }) };
   } catch (error) {
     throwIfAborted(request.signal);
     return { ...verdict, ok: false, error: toBackupError(error) };
   }
 }
 
+/** @returns what a test restore has found */
 async function check(
   artifact: StoredArtifact,
   request: VerifyRequest,
   onBytes: (bytes: number) => void,
-): Promise<unknown> {
-  const { set, level, keys, signal } = request;
+): Promise<string | undefined> {
+  const { set, level, keys, signal, place } = request;
   switch (level) {
     case 'manifest':
-      return checkSize(artifact, set, signal);
+      await checkSize(artifact, set, signal);
+      return undefined;
     case 'hash':
-      return drain(readStored(set.driver, set.path, artifact, { signal }), onBytes);
+      await drain(readStored(set.driver, set.path, artifact, { signal }), onBytes);
+      return undefined;
     case 'content':
-      return drain(readRaw({ set, artifact, keys, signal }), onBytes);
+      await drain(readRaw({ set, artifact, keys, signal }), onBytes);
+      return undefined;
+    case 'restore':
+      if (!isServerWide(artifact)) {
+        return await testRestore({ set, artifact, keys, signal, onBytes, place: place ?? NO_PLACE });
+      }
+      await drain(readRaw({ set, artifact, keys, signal }), onBytes);
+      return 'read, but not restored: it belongs to the whole server';
   }
 }
+
+const NO_PLACE: TestPlace = { folder: '', assertions: [] };
 
 async function checkSize(artifact: StoredArtifact, set: BackupSet, signal: AbortSignal): Promise<void> {
   const path = joinPath(set.path, artifact.file);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { BackupError } from '../../lib/errors.ts';
-import { VERIFY_LEVELS, type VerifyReport, verifySet } from '../../lib/restore/verify.ts';
+import { type VerifyReport, verifySet } from '../../lib/restore/verify.ts';
 import { type BackupMessage, type Deliver, defineNode, type NodeContext } from '../define-node.ts';
 import { configNode, nodeName } from '../forms/common-fields.ts';
 import { byteProgress, success } from '../status/status-text.ts';
@@ -16,6 +16,8 @@ type Settings = SetChoice & {
   readonly level: (typeof VERIFY_LEVELS)[number];
   readonly key?: string | undefined;
 };
+
+const VERIFY_LEVELS = ['manifest', 'hash', 'content'] as const;
 
 /** Reads a stored backup set back and checks it against its manifest. */
 export const verifyNode = defineNode({

@@ -1,6 +1,7 @@
+import type { VerifyLevel } from '../../lib/backupset/annotation-format.ts';
 import { isStored } from '../../lib/backupset/manifest.ts';
 import { EMPTY_KEY_RING } from '../../lib/keys/keys.ts';
-import { type VerifyLevel, type VerifyReport, verifySet } from '../../lib/restore/verify.ts';
+import { type VerifyReport, verifySet } from '../../lib/restore/verify.ts';
 import { formatBytes } from '../../nodes/status/quantities.ts';
 import type { CommandBody } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';

@@ -4,11 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { withWish } from '../../lib/backupset/annotation-changes.ts';
 import { annotationsText, NO_ANNOTATIONS } from '../../lib/backupset/annotation-format.ts';
-import { readAnnotations, updateAnnotations } from '../../lib/backupset/annotations.ts';
+import { annotationsOf, readAnnotations, updateAnnotations } from '../../lib/backupset/annotations.ts';
+import { manifestText } from '../../lib/backupset/manifest.ts';
+import { openBackupSet } from '../../lib/backupset/reader.ts';
 import type { DestinationDriver } from '../../lib/destinations/driver.ts';
 import { createLocalDestination } from '../../lib/destinations/local/local.ts';
 import { BackupError, type ErrorCode } from '../../lib/errors.ts';
 import { FaultyDestination } from '../support/faulty-destination.ts';
+import { sampleManifest } from '../support/sample-manifest.ts';
 import { until } from '../support/until.ts';
 
 /** The user `nobody` on Debian. */
@@ -24,7 +27,7 @@ describe('annotations in a storage', () => {
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'dbackup-annotations-'));
     await mkdir(join(root, SET), { recursive: true });
-    await writeFile(join(root, SET, 'manifest.json'), '{}');
+    await writeFile(join(root, SET, 'manifest.json'), manifestText(sampleManifest()));
     file = join(root, SET, 'annotations.json');
     driver = createLocalDestination({ root, reserveMiB: 0 });
   });
@@ -49,6 +52,27 @@ describe('annotations in a storage', () => {
     assert.deepEqual((await read()).value, stored);
     assert.deepEqual(stored.tags, ['a']);
     assert.deepEqual(await files(), ['annotations.json', 'manifest.json']);
+  });
+
+  it('begins with what the run was told, where the file is not there any more', async () => {
+    const manifest = sampleManifest();
+    const recipe = { ...manifest.recipe, annotations: { tags: ['v1'], pinned: true } };
+    await writeFile(join(root, SET, 'manifest.json'), manifestText({ ...manifest, recipe }));
+    const set = await openBackupSet(driver, SET, never);
+    const { tags, pinned } = (await annotationsOf(set, { signal: never })).value;
+    assert.deepEqual([tags, pinned], [['v1'], true]);
+    const stored = await add('a');
+    assert.deepEqual([stored.tags, stored.pinned], [['v1', 'a'], true]);
+    await updateAnnotations(
+      driver,
+      SET,
+      (current) => withWish(current, { pinned: false, removeTags: ['a', 'v1'] }),
+      {
+        signal: never,
+      },
+    );
+    const after = await annotationsOf(set, { signal: never });
+    assert.deepEqual([after.value.tags, after.value.pinned], [[], false]);
   });
 
   it('loses none of many changes at the same time', async () => {

@@ -162,6 +162,7 @@ async function newFilter(session: DefinitionSession, options: ServerRestoreOptio
     // The command's own byte counts.
     maxStatementBytes: Number(packet) - 1,
     replaceDefiners: !options.owners,
+    keepsEvents: options.events ?? true,
     keepsRows: (table) => options.content !== 'schema' && (tables.size === 0 || tables.has(table)),
   });
 }
@@ -277,7 +278,7 @@ async function cleanUp(server: MysqlServer, temporary: string, failure: BackupEr
 }
 
 /** A server goes on with a statement whose client is gone. */
-async function endClients(session: DefinitionSession, database: string): Promise<void> {
+export async function endClients(session: DefinitionSession, database: string): Promise<void> {
   const rows = await session.rows('SELECT ID FROM information_schema.PROCESSLIST WHERE DB = ?', [database]);
   for (const [id] of rows) {
     // It may have ended meanwhile.

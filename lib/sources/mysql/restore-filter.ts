@@ -14,6 +14,8 @@ export interface FilterRules {
   readonly maxStatementBytes: number;
   /** Objects belong to whoever restores, not to those who defined them. */
   readonly replaceDefiners: boolean;
+  /** Events are wanted; absent: yes. */
+  readonly keepsEvents?: boolean;
   /** Whether the rows of a table are wanted. */
   keepsRows(table: string): boolean;
 }
@@ -30,7 +32,7 @@ const HEAD_BYTES = 2048;
  * - tables are not locked: nobody else has them, and a table whose default uses a sequence could not be filled;
  * - the default of a column that takes numbers from a sequence loses that name too;
  * - triggers lose it too, before their own name and their table's, and a `;` that is too much at their end;
- * - rows that are not wanted are left out, as whole statements;
+ * - rows and events that are not wanted are left out, as whole statements;
  * - definers are replaced when the rules say so.
  * It keeps what the dump creates, to be compared with what the server has in the end.
  */
@@ -163,7 +165,8 @@ export class DumpFilter {
         `The dump has a statement ${meaning.words}, so it is not the dump of one database: restore it with the client, by hand`,
       );
     }
-    if (meaning.does === 'lock') {
+    const isUnwanted = meaning.does === 'create' && meaning.kind === 'event' && !this.#keepsEvents;
+    if (meaning.does === 'lock' || isUnwanted) {
       this.#decided = 'drop';
       return;
     }
@@ -200,6 +203,10 @@ export class DumpFilter {
       before = token;
     }
     return false;
+  }
+
+  get #keepsEvents(): boolean {
+    return this.#rules.keepsEvents ?? true;
   }
 
   #names(kind: ObjectKind): Set<string> {

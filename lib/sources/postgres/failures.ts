@@ -75,6 +75,10 @@ const BY_TEXT: readonly (readonly [RegExp, Meaning])[] = [
   ],
   [/certificate verify failed|server certificate for/, NOT_TRUSTED],
   [/database ".*" does not exist/, { code: 'not-found' }],
+  [
+    /extension ".*" is not available|could not open extension control file/,
+    { code: 'unavailable', advice: 'install the extension on that server' },
+  ],
   [/row-level security/, { code: 'permission', advice: 'give the user BYPASSRLS' }],
   [
     /permission denied|must be (superuser|owner)/,

@@ -22,6 +22,8 @@ export interface ServerRestoreOptions {
   readonly owners: boolean;
   /** Give back who may do what. */
   readonly privileges: boolean;
+  /** MySQL and MariaDB: give back the events, which a server runs by itself; absent: yes. */
+  readonly events?: boolean;
   /** Parallel jobs; more than one needs a format that allows it, and room for the whole dump in the spool folder. */
   readonly jobs: number;
   /** Empty: the system's folder for temporary files. */

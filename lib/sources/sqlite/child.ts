@@ -148,7 +148,7 @@ export class SqliteChild {
 }
 
 /** Runs a request that has one reply and no bytes. */
-export async function askSqlite<T extends 'probed' | 'checked'>(
+export async function askSqlite<T extends 'probed' | 'checked' | 'answered'>(
   request: SqliteRequest,
   reply: T,
   subject: string,

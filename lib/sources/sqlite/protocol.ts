@@ -8,7 +8,7 @@ import type { SqliteOptions } from './options.ts';
  * (https://sqlite.org/howtocorrupt.html, 2.2), and the host may hold others: Node-RED's sqlite nodes,
  * node:sqlite. One child serves one request and ends.
  */
-export type SqliteRequest = ProbeRequest | DumpRequest | VerifyRequest | LockRequest;
+export type SqliteRequest = ProbeRequest | DumpRequest | VerifyRequest | AskRequest | LockRequest;
 
 export interface ProbeRequest {
   readonly task: 'probe';
@@ -44,6 +44,13 @@ export interface VerifyRequest {
   readonly file: string;
 }
 
+/** Asks a restored file by statements that read. */
+export interface AskRequest {
+  readonly task: 'ask';
+  readonly file: string;
+  readonly statements: readonly string[];
+}
+
 /**
  * Takes the exclusive lock on a database and holds it until the child is killed, so that the file can be
  * replaced under its name.
@@ -56,7 +63,14 @@ export interface LockRequest {
   readonly purpose: 'check' | 'replace';
 }
 
-export type SqliteReply = FailedReply | ProbedReply | ReadyReply | BlockReply | CheckedReply | LockedReply;
+export type SqliteReply =
+  | FailedReply
+  | ProbedReply
+  | ReadyReply
+  | BlockReply
+  | CheckedReply
+  | AnsweredReply
+  | LockedReply;
 
 export interface FailedReply {
   readonly type: 'failed';
@@ -102,6 +116,12 @@ export interface CheckedReply {
   readonly inspection: Inspection;
   /** True when a temporary copy of the database, or of its end, was written. */
   readonly spooled: boolean;
+}
+
+export interface AnsweredReply {
+  readonly type: 'answered';
+  /** One for each statement: the first value of its first row; neither when there is no row. */
+  readonly answers: readonly ({ readonly value?: string | null } | { readonly error: string })[];
 }
 
 export interface LockedReply {

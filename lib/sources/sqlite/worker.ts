@@ -9,7 +9,14 @@ import { sqliteFailure } from './failures.ts';
 import { inspect } from './inspect.ts';
 import { lockForReplacing } from './lock.ts';
 import { backUpOnline } from './online-backup.ts';
-import type { DumpRequest, ProbedFile, SqliteReply, SqliteRequest } from './protocol.ts';
+import type {
+  AnsweredReply,
+  AskRequest,
+  DumpRequest,
+  ProbedFile,
+  SqliteReply,
+  SqliteRequest,
+} from './protocol.ts';
 import { holdSnapshot, type Snapshot } from './snapshot.ts';
 import { createSpoolFolder, requireSpace } from './spool.ts';
 
@@ -68,12 +75,35 @@ async function perform(port: MessagePort, request: SqliteRequest, reply: Reply):
       connection.close();
       return reply({ type: 'checked', inspection, spooled: false });
     }
+    case 'ask':
+      return reply({ type: 'answered', answers: answersOf(request) });
     case 'lock':
       reply({ type: 'locked', ...lockForReplacing(request) });
       await once(port, 'message');
       return;
     case 'dump':
       return await dump(port, request, reply);
+  }
+}
+
+function answersOf({ file, statements }: AskRequest): AnsweredReply['answers'] {
+  const { connection } = openSource(file, 0);
+  const answers = statements.map((statement) => answerOf(connection, statement));
+  connection.close();
+  return answers;
+}
+
+/** The connection is read-only: a statement that writes is an error. */
+function answerOf(connection: Connection, sql: string): AnsweredReply['answers'][number] {
+  try {
+    const statement = connection.prepare(sql);
+    if (!statement.reader) return { error: 'it is no statement that reads' };
+    const value = statement.pluck().safeIntegers().get();
+    if (value === undefined) return {};
+    if (value === null) return { value: null };
+    return { value: value instanceof Uint8Array ? Buffer.from(value).toString('hex') : String(value) };
+  } catch (error) {
+    return { error: toBackupError(error).message };
   }
 }
 

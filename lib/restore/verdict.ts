@@ -1,0 +1,89 @@
+import { hostname } from 'node:os';
+import { withVerification } from '../backupset/annotation-changes.ts';
+import { shortMessage, type Verification } from '../backupset/annotation-format.ts';
+import { updateAnnotations } from '../backupset/annotations.ts';
+import type { BackupSet } from '../backupset/reader.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import { BackupError, type ErrorCode, throwIfAborted, toBackupError } from '../errors.ts';
+import type { VerifyReport } from './verify.ts';
+
+/** What a verification says about the set. `unknown`: something kept it from coming to a verdict. */
+export type Verdict = 'good' | 'bad' | 'unknown';
+
+/** Errors that are the set's own, and not those of the way to it, of keys, or of a server. */
+const OF_THE_SET: ReadonlySet<ErrorCode> = new Set(['corrupt', 'incomplete', 'not-found']);
+
+/** True when a set for which a verification failed so does not hold. */
+export function condemns({ code, transient }: BackupError): boolean {
+  return OF_THE_SET.has(code) && !transient;
+}
+
+export function verdictOf({ ok, artifacts }: VerifyReport): Verdict {
+  if (ok) return 'good';
+  const isBad =
+    artifacts.length === 0 || artifacts.some(({ error }) => error !== undefined && condemns(error));
+  return isBad ? 'bad' : 'unknown';
+}
+
+/** Each thing that is wrong, in a line. */
+export function problemsIn({ artifacts }: VerifyReport): string[] {
+  if (artifacts.length === 0) return ['It holds no database'];
+  return artifacts.flatMap(({ file, ok, error }) => (ok ? [] : [`${file}: ${error?.message ?? 'failed'}`]));
+}
+
+/** What a verification that failed ends with. */
+export function verificationError(report: VerifyReport): BackupError {
+  const { set, artifacts } = report;
+  const errors = artifacts.flatMap(({ error }) => error ?? []);
+  const worst = errors.find(condemns) ?? errors[0];
+  const failed = artifacts.filter(({ ok }) => !ok).length;
+  return new BackupError(
+    worst?.code ?? 'corrupt',
+    `${failed} of ${artifacts.length} files of set ${set} did not pass: ${problemsIn(report).join('; ')}`,
+    { transient: worst?.transient ?? false },
+  );
+}
+
+/** What became of writing a verification down beside the set. */
+export interface Recorded {
+  readonly verdict: Verdict;
+  /** Why it does not stand there, if so. */
+  readonly error?: BackupError;
+}
+
+/**
+ * Writes a verification down beside the set: one that failed makes it known as bad, one that succeeded may take that
+ * back. Without a verdict nothing is written.
+ * @returns `unknown` as well for a set that was removed while it was looked at
+ * @throws BackupError only when aborted
+ */
+export async function recordVerification(
+  set: Pick<BackupSet, 'driver' | 'path'>,
+  report: VerifyReport,
+  { signal, clock = systemClock }: { readonly signal: AbortSignal; readonly clock?: Clock },
+): Promise<Recorded> {
+  const verdict = verdictOf(report);
+  if (verdict === 'unknown') return { verdict };
+  const found = report.artifacts.flatMap(({ database, found: what }) =>
+    what === undefined ? [] : [`${database}: ${what}`],
+  );
+  const message = verdict === 'good' ? found : problemsIn(report);
+  const verification: Verification = {
+    at: new Date(clock.now()).toISOString(),
+    level: report.level,
+    ok: verdict === 'good',
+    ...(message.length === 0 ? {} : { message: shortMessage(message.join('; ')) }),
+    host: hostname(),
+  };
+  try {
+    await updateAnnotations(set.driver, set.path, (current) => withVerification(current, verification), {
+      signal,
+      clock,
+    });
+    return { verdict };
+  } catch (thrown) {
+    throwIfAborted(signal);
+    const error = toBackupError(thrown);
+    return { verdict: error.code === 'not-found' ? 'unknown' : verdict, error };
+  }
+}
