@@ -7,6 +7,7 @@ import { isActiveState } from '../runs/states.ts';
 import type { RunRecord } from '../store/history.ts';
 import type { BackupEvents } from './event-bus.ts';
 import { interruptedDetails } from './interrupted-details.ts';
+import { deadLettered, skipped } from './job-events.ts';
 import { ProgressGate } from './progress-gate.ts';
 import { type EndDetails, endDetails, type PriorRuns } from './run-details.ts';
 import type { EventTrigger, ToldEvent } from './run-event.ts';
@@ -29,7 +30,7 @@ interface Told {
   started: boolean;
 }
 
-/** Tells of the engine's runs as events: that they begin, how far they are, how they end, and that a job works again. */
+/** Tells of the engine's runs as events: that they begin, how far they are, how they end, and what becomes of their jobs. */
 export class RunNarrator {
   readonly #parts: NarratorParts;
   readonly #runs = new Map<string, Told>();
@@ -48,6 +49,11 @@ export class RunNarrator {
     events.on('queued', (queued) => this.#queued(queued));
     events.on('progress', (progress) => this.#progress(progress));
     events.on('finished', (result) => this.#finished(result));
+    events.on('runSkipped', (run) => this.#tell(skipped(run)));
+    events.on('jobChanged', (change) => {
+      // Behind the failure that it comes of, which waits for the history.
+      if (change.to === 'dead-lettered') this.#turn = this.#turn.then(() => this.#tell(deadLettered(change)));
+    });
   }
 
   /** What has begun a run that is active now. */

@@ -31,6 +31,7 @@ describe('jobs that fail', function () {
   let nodes: NodesRuntime;
   let changes: JobChange[];
   let skipped: SkippedRun[];
+  let told: string[];
 
   before(() => {
     root = mkdtempSync(join(tmpdir(), 'dbackup-jobs-'));
@@ -46,6 +47,7 @@ describe('jobs that fail', function () {
     clock = new FakeClock('2026-05-01T12:30:00Z');
     changes = [];
     skipped = [];
+    told = [];
   });
 
   afterEach(() => nodes.stop());
@@ -77,6 +79,7 @@ describe('jobs that fail', function () {
     const { events } = running().engine;
     events.on('jobChanged', (change) => changes.push(change));
     events.on('runSkipped', (run) => skipped.push(run));
+    running().happenings.listen(({ event }) => told.push(event));
     await clock.pass(MINUTE_MS);
   }
 
@@ -152,6 +155,12 @@ describe('jobs that fail', function () {
     assert.deepEqual(await states(), ['failed', 'failed', 'failed', 'skipped', 'skipped']);
     assert.equal(loud().length, 1);
     assert.equal(changes.length, 2);
+    await running().telling.idle();
+    assert.deepEqual(
+      told.filter((event) => event === 'dead-lettered' || event === 'skipped'),
+      ['dead-lettered', 'skipped', 'skipped'],
+    );
+    assert.equal(told[told.indexOf('dead-lettered') - 1], 'failed');
     const [run] = await (await running().store()).runs({ state: 'skipped' });
     assert.match(
       run?.error?.message ?? '',

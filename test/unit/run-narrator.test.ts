@@ -300,4 +300,41 @@ describe('the narrator of runs', () => {
     assert.deepEqual(heard, []);
     assert.equal(clock.waiting, 0);
   });
+
+  it('tells that a job is dead-lettered, after the failure that it comes of, and what was skipped', async () => {
+    const { promise, resolve } = Promise.withResolvers<PriorRuns>();
+    history.r1 = promise;
+    const at = new Date(OPENED.getTime() + 60_000);
+    const error = { runId: 'r1', at: at.toISOString(), code: 'unavailable', message: 'no\nroute' } as const;
+    const change = { job: 'shop', failures: 3, at, runId: 'r1', errors: [error] };
+    events.emit('finished', result('failed'));
+    events.emit('jobChanged', { ...change, from: 'failing', to: 'dead-lettered', cause: 'failed' });
+    assert.deepEqual(names(), []);
+    resolve({});
+    await narrator.idle();
+    assert.deepEqual(names(), ['failed', 'dead-lettered']);
+    const [, told] = heard;
+    assert.ok(told?.event === 'dead-lettered');
+    assert.deepEqual([told.job, told.runId, told.failures, told.severity], ['shop', 'r1', 3, 'error']);
+    assert.deepEqual(told.errors[0]?.error, { code: 'unavailable', message: 'no\nroute', transient: false });
+    assert.match(
+      told.summary,
+      /^The job shop is dead-lettered: 3 failures in a row, the last one: no route\./,
+    );
+    events.emit('jobChanged', { ...change, from: 'dead-lettered', to: 'healthy', cause: 'requeued' });
+    const run = {
+      runId: 's1',
+      job: 'shop',
+      at,
+      reason: 'dead-lettered',
+      message: 'It is dead',
+      nodes: ['n'],
+    };
+    events.emit('runSkipped', run as never);
+    await narrator.idle();
+    assert.deepEqual(names(), ['failed', 'dead-lettered', 'skipped']);
+    const last = heard.at(-1);
+    assert.ok(last?.event === 'skipped');
+    assert.deepEqual([last.runId, last.reason, last.summary], ['s1', 'dead-lettered', 'It is dead']);
+  });
 });
