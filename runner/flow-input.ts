@@ -18,6 +18,8 @@ export interface FlowOptions {
   readonly userDir?: string;
   /** Data directory; DBACKUP_DATA or `<user directory>/dbackup` without it. */
   readonly data?: string;
+  /** URL of the history in PostgreSQL; without it DBACKUP_STORE, else SQLite in the data directory. */
+  readonly store?: string;
 }
 
 /** An exported flow with the secrets of its nodes. */

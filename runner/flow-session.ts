@@ -110,6 +110,7 @@ async function start(
   globalThis.console = new Console(process.stderr);
   // The nodes read it from the environment, where it comes before settings.
   process.env.DBACKUP_DATA = dataDirectory(options, env);
+  Object.assign(process.env, storeEnvironment(options));
   if (options.concurrency !== undefined) process.env.DBACKUP_CONCURRENCY = `${options.concurrency}`;
   const once = options.once ?? false;
   const reports = new NodeReports();
@@ -149,13 +150,14 @@ async function start(
  * @throws BackupError `invalid-config`
  */
 function packageSettingsOf(
-  { planning, attempts, concurrency }: PaceOptions,
+  options: PaceOptions & Pick<FlowOptions, 'store'>,
   env: Environment,
 ): PackageSettings {
+  const { planning, attempts, concurrency } = options;
   sweepGraceMs({}, env);
   leastFreeBytes({}, env);
   queueLimits({}, env);
-  storeSettings('', {}, env);
+  storeSettings('', {}, { ...env, ...storeEnvironment(options) });
   failuresUntilDeadLetter({}, env);
   const databaseAttempts = Math.min(attempts ?? 1, DEFAULT_LIMITS.databaseAttempts);
   return {
@@ -163,6 +165,11 @@ function packageSettingsOf(
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(attempts === undefined ? {} : { destinationAttempts: attempts, databaseAttempts }),
   };
+}
+
+/** The store that an option names, as nodes find it. */
+function storeEnvironment({ store }: Pick<FlowOptions, 'store'>): Record<string, string> {
+  return store === undefined ? {} : { DBACKUP_STORE: store, DBACKUP_STORE_FILE: '' };
 }
 
 /** A history that cannot be written would keep every run from starting: better to know it now. */

@@ -4,7 +4,7 @@ import { knowEnvironmentSecrets } from '../lib/logs/redact.ts';
 import { PRODUCT } from '../lib/product.ts';
 import { JOB_STATES } from '../lib/runs/job-states.ts';
 import { describeLeft } from '../lib/runs/shutdown.ts';
-import { RUN_STATES } from '../lib/runs/states.ts';
+import { RUN_STATES, type RunState } from '../lib/runs/states.ts';
 import type { CommandBody, CommandContext } from './command.ts';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts';
 import { createOutput, ignoreClosedPipes, type Output } from './output.ts';
@@ -86,7 +86,7 @@ export function createProgram(run: Runner): Command {
 }
 
 function addFlowCommands(program: Command, run: Runner): void {
-  withReport(withCredentials(program.command('run')))
+  withStore(withReport(withCredentials(program.command('run'))))
     .description('run the backup of a flow once')
     .argument('<flow>', FLOW_HELP)
     .option(
@@ -95,7 +95,7 @@ function addFlowCommands(program: Command, run: Runner): void {
     )
     .option('--deadline <time>', 'longest time for all of it: 90s, 30m, 6h')
     .action(async (flow, options) => run((await import('./commands/run.ts')).run, { flow, ...options }));
-  withReport(withCredentials(program.command('serve')))
+  withStore(withReport(withCredentials(program.command('serve'))))
     .description('keep a flow running: schedules, and HTTP In nodes as webhooks')
     .argument('<flow>', FLOW_HELP)
     .option('--host <address>', 'address that HTTP In nodes are served at', '127.0.0.1')
@@ -170,22 +170,24 @@ function addSetCommands(program: Command, run: Runner): void {
     .action(async (file, out, options) =>
       run((await import('./commands/decrypt.ts')).decrypt, { file, out, ...options }),
     );
-  withStorage(program.command('sweep'))
+  withStore(withStorage(program.command('sweep')))
     .description('remove what killed runs have left in a storage, or in those of a flow')
     .option('--older-than <time>', 'how long nothing must have been written to it: 90s, 30m, 24h, 7d', '24h')
     .addOption(new Option('--dry-run', 'only tell what would be removed (the default)').conflicts('delete'))
     .option('--delete', 'remove it')
     .addOption(jsonOption())
     .action(async (options) => run((await import('./commands/sweep.ts')).sweep, options));
-  withData(program.command('runs'))
-    .description('list the history of runs')
+  withStore(withData(program.command('runs')))
+    .description('list the history of runs, or show one of them')
+    .argument('[run]', 'id of a run: all that is known of it')
     .addOption(jobOption())
-    .addOption(new Option('--state <state>', 'only runs in this state').choices(RUN_STATES))
+    .option('--state <state>', 'only runs in this state, may be given several times', runStates)
+    .option('--since <time>', 'only runs that were opened since: 24h, 7d, 2026-01-31')
     .option('--limit <count>', 'newest so many', positiveInteger, 20)
     .addOption(jsonOption())
-    .action(async (options) => run((await import('./commands/runs.ts')).runs, options));
+    .action(async (id, options) => run((await import('./commands/runs.ts')).runs, { run: id, ...options }));
   addJobCommands(program, run);
-  withData(program.command('logs'))
+  withStore(withData(program.command('logs')))
     .description('show what a run did, line by line')
     .argument('<run>', 'id of the run as runs shows it, or "latest"')
     .option('--job <name>', 'with "latest": of this job')
@@ -201,25 +203,25 @@ function addSetCommands(program: Command, run: Runner): void {
 
 function addJobCommands(program: Command, run: Runner): void {
   const jobs = program.command('jobs').description('jobs: how they stand, and what brings dead letters back');
-  withData(jobs.command('list', { isDefault: true }))
+  withStore(withData(jobs.command('list', { isDefault: true })))
     .description('list the jobs that have run (what "jobs" alone does)')
     .addOption(new Option('--state <state>', 'only jobs in this state').choices(JOB_STATES))
     .addOption(jsonOption())
     .action(async (options) => run((await import('./commands/jobs.ts')).listJobs, options));
-  withData(jobs.command('show'))
+  withStore(withData(jobs.command('show')))
     .description('show a job with the history of its errors')
     .argument('<job>', JOB_HELP)
     .option('--limit <count>', 'newest so many errors', positiveInteger, 20)
     .addOption(jsonOption())
     .action(async (job, options) => run((await import('./commands/jobs.ts')).showJob, { job, ...options }));
-  withData(jobs.command('requeue'))
+  withStore(withData(jobs.command('requeue')))
     .description('put a dead-lettered job back: its schedules begin it again')
     .argument('<job>', JOB_HELP)
     .addOption(jsonOption())
     .action(async (job, options) =>
       run((await import('./commands/jobs.ts')).requeueJob, { job, ...options }),
     );
-  withData(jobs.command('discard'))
+  withStore(withData(jobs.command('discard')))
     .description('forget a job that is not run any more; the history of its runs stays')
     .argument('<job>', JOB_HELP)
     .addOption(jsonOption())
@@ -229,11 +231,11 @@ function addJobCommands(program: Command, run: Runner): void {
 }
 
 function addRunCommands(program: Command, run: Runner): void {
-  withData(program.command('queue'))
+  withStore(withData(program.command('queue')))
     .description('list the runs that wait and go on')
     .addOption(jsonOption())
     .action(async (options) => run((await import('./commands/queue.ts')).queue, options));
-  withData(program.command('cancel'))
+  withStore(withData(program.command('cancel')))
     .description('end a run that waits or goes on, also one of another process')
     .argument('<run>', 'id of the run, as queue shows it')
     .option('--reason <text>', 'why; it stands in the history')
@@ -313,6 +315,13 @@ function withData(command: Command): Command {
     .option('--user-dir <dir>', "Node-RED's user directory (default: ~/.node-red)");
 }
 
+function withStore(command: Command): Command {
+  return command.option(
+    '--store <url>',
+    'history in PostgreSQL: postgresql://user@host/database (default: DBACKUP_STORE, else the data directory)',
+  );
+}
+
 function withReport(command: Command): Command {
   return command
     .option(
@@ -338,6 +347,12 @@ function withKeys(command: Command): Command {
 
 function collect(value: string, others: readonly string[] = []): string[] {
   return [...others, value];
+}
+
+function runStates(value: string, others: readonly RunState[] = []): RunState[] {
+  const state = RUN_STATES.find((known) => known === value);
+  if (state !== undefined) return [...others, state];
+  throw new InvalidArgumentError(`It must be one of ${RUN_STATES.join(', ')}.`);
 }
 
 function positiveInteger(text: string): number {

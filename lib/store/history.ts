@@ -10,6 +10,10 @@ export interface RunQuery {
   readonly job?: string;
   /** Only runs in this state. */
   readonly state?: RunState;
+  /** Only runs in one of these. */
+  readonly states?: readonly RunState[];
+  /** Only runs that were opened then or later; ISO 8601 in UTC. */
+  readonly since?: string;
   /** Newest so many; 50 when absent. */
   readonly limit?: number;
 }
@@ -61,6 +65,8 @@ export async function queryRuns(db: Kysely<StoreSchema>, query: RunQuery): Promi
   if (query.id !== undefined) select = select.where('id', '=', query.id);
   if (query.job !== undefined) select = select.where('job', '=', query.job);
   if (query.state !== undefined) select = select.where('state', '=', query.state);
+  if (query.states !== undefined) select = select.where('state', 'in', query.states);
+  if (query.since !== undefined) select = select.where('opened_at', '>=', query.since);
   const runs = await select
     .orderBy('opened_at', 'desc')
     .orderBy('id', 'desc')

@@ -26,6 +26,7 @@ import { describePlace, type StorePlace } from './place.ts';
 import { openPostgres } from './postgres.ts';
 import { type PriorRun, queryPriorRun } from './prior-runs.ts';
 import { type HistoryLimits, pruneHistory } from './prune.ts';
+import { queryRunDetails, type RunDetails } from './run-details.ts';
 import { createScheduleMemory } from './schedules.ts';
 import { recordSkippedRun } from './skipped-runs.ts';
 import type { SqlConnection } from './sql-connection.ts';
@@ -44,6 +45,8 @@ export interface Store {
   /** Runs that were found unfinished by a dead process when the store was opened, now marked failed. */
   readonly interrupted: readonly string[];
   runs(query?: RunQuery): Promise<RunRecord[]>;
+  /** All that is known of a run but its log; undefined when the history does not know it. */
+  run(id: string): Promise<RunDetails | undefined>;
   /** How each job's last run ended, and when it last succeeded. */
   lastRuns(): Promise<LastRun[]>;
   /** How the job's runs before that one ended. */
@@ -155,6 +158,7 @@ function createStore(parts: StoreParts, interrupted: readonly InterruptedRun[]):
     journal,
     interrupted: interrupted.map(({ id }) => id),
     runs: (query = {}) => guard.once(() => queryRuns(db, query)),
+    run: (id) => guard.once(() => queryRunDetails(db, id)),
     lastRuns: () => guard.once(() => queryLastRuns(db)),
     priorRun: (job, runId, at) => guard.once(() => queryPriorRun(db, job, runId, at)),
     probe: () => guard.once(() => probe(housekeeping.instance)),

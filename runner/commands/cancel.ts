@@ -5,13 +5,12 @@ import { isActiveState, type RunState } from '../../lib/runs/states.ts';
 import type { Store } from '../../lib/store/store.ts';
 import type { CommandBody } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import type { FlowOptions } from '../flow-input.ts';
-import { openHistory } from '../history.ts';
+import { type HistoryOptions, openHistory } from '../history.ts';
 
 /** How often it is looked whether the run has ended, in ms. */
 const LOOK_EVERY_MS = 250;
 
-export interface CancelInput extends Pick<FlowOptions, 'data' | 'userDir'> {
+export interface CancelInput extends HistoryOptions {
   /** Id of the run. */
   readonly run: string;
   readonly reason?: string;

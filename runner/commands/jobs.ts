@@ -4,11 +4,10 @@ import type { JobMemory, JobRecord } from '../../lib/runs/job-memory.ts';
 import type { JobState } from '../../lib/runs/job-states.ts';
 import type { CommandBody, CommandContext } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
-import type { FlowOptions } from '../flow-input.ts';
 import { formatTable, formatTime, printable } from '../format.ts';
-import { askHistory } from '../recorded-history.ts';
+import { askHistory, type HistoryOptions } from '../history.ts';
 
-interface HistoryInput extends Pick<FlowOptions, 'data' | 'userDir'> {
+interface HistoryInput extends HistoryOptions {
   readonly json?: boolean;
 }
 

@@ -1,18 +1,15 @@
-import { stat } from 'node:fs/promises';
 import { systemClock } from '../../lib/clock.ts';
 import { BackupError } from '../../lib/errors.ts';
 import type { LogLevel } from '../../lib/logs/log-line.ts';
 import { readLog } from '../../lib/logs/read-log.ts';
 import type { RecordedLine, RunLogPage } from '../../lib/store/logs.ts';
-import { storePlace } from '../../lib/store/place.ts';
-import { sqliteFile } from '../../lib/store/sqlite.ts';
-import { openStore, type Store } from '../../lib/store/store.ts';
+import type { Store } from '../../lib/store/store.ts';
 import type { CommandBody, CommandContext } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
-import { dataDirectory, type FlowOptions } from '../flow-input.ts';
 import { formatTime, printable } from '../format.ts';
+import { type HistoryOptions, openHistory } from '../history.ts';
 
-export interface LogsInput extends Pick<FlowOptions, 'data' | 'userDir'> {
+export interface LogsInput extends HistoryOptions {
   /** Id of a run, or `latest`. */
   readonly run: string;
   /** Of which job the latest run is meant. */
@@ -27,7 +24,8 @@ export const logs: CommandBody<LogsInput> = async (input, context) => {
   if (input.job !== undefined && input.run !== 'latest') {
     throw new BackupError('invalid-config', '--job goes with "latest" only: a run has one job');
   }
-  const store = await openHistory(input, context);
+  const store = await openHistory(input, context.env);
+  if (store === undefined) throw new BackupError('not-found', 'No run is recorded: there is no history');
   try {
     await show(store, await runMeant(store, input), input, context);
     return EXIT.ok;
@@ -64,15 +62,4 @@ async function runMeant(store: Store, { run, job }: LogsInput): Promise<string> 
   const [latest] = await store.runs({ limit: 1, ...(job === undefined ? {} : { job }) });
   if (latest !== undefined) return latest.id;
   throw new BackupError('not-found', `No run${job === undefined ? '' : ` of ${job}`} is recorded`);
-}
-
-/** A question does not make a store. */
-async function openHistory(input: LogsInput, { env }: CommandContext): Promise<Store> {
-  const place = storePlace(dataDirectory(input, env), env);
-  if (place.kind === 'sqlite') {
-    const file = sqliteFile(place.dataDir);
-    const exists = await stat(file).catch(() => undefined);
-    if (exists === undefined) throw new BackupError('not-found', `No run is recorded: there is no ${file}`);
-  }
-  return openStore(place);
 }

@@ -1,11 +1,10 @@
 import type { RecordedActiveRun } from '../../lib/store/active-runs.ts';
 import type { CommandBody } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
-import type { FlowOptions } from '../flow-input.ts';
 import { formatDuration, formatTable, formatTime, printable } from '../format.ts';
-import { openHistory } from '../history.ts';
+import { type HistoryOptions, openHistory } from '../history.ts';
 
-export interface QueueInput extends Pick<FlowOptions, 'data' | 'userDir'> {
+export interface QueueInput extends HistoryOptions {
   readonly json?: boolean;
 }
 

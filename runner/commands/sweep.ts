@@ -1,17 +1,16 @@
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { RunFate } from '../../lib/backupset/orphans.ts';
 import { type SweepReport, sweepStorage } from '../../lib/backupset/sweep-storage.ts';
-import { openStore, STORE_FILE } from '../../lib/store/store.ts';
 import { formatBytes } from '../../nodes/status/quantities.ts';
 import type { CommandBody } from '../command.ts';
 import { parseAge } from '../duration.ts';
 import { EXIT } from '../exit-codes.ts';
-import { dataDirectory } from '../flow-input.ts';
 import { formatTable, printable } from '../format.ts';
+import { askHistory } from '../history.ts';
 import { errorJson } from '../output.ts';
 import { openPlaces, type StorageOptions } from '../storage-options.ts';
 import type { StoragePlace } from '../stored-sets.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface SweepInput extends StorageOptions {
   /** How long nothing must have been written to what is removed: `24h`. */
@@ -25,7 +24,7 @@ export interface SweepInput extends StorageOptions {
 export const sweep: CommandBody<SweepInput> = async (input, { output, signal, env }) => {
   const graceMs = parseAge(input.olderThan);
   const places = await openPlaces(input, env);
-  const fates = historyOf(dataDirectory(input, env));
+  const fates = historyOf(input, env);
   const remove = input.delete ?? false;
   const reports: SweepReport[] = [];
   for (const { driver, prefixes } of byStorage(places)) {
@@ -53,18 +52,12 @@ function byStorage(places: readonly StoragePlace[]) {
   return [...storages.values()];
 }
 
-/** What the history of this host knows of runs; a question does not make one. */
-function historyOf(dataDir: string): (runIds: readonly string[]) => Promise<ReadonlyMap<string, RunFate>> {
-  return async (runIds) => {
-    const exists = await stat(join(dataDir, STORE_FILE)).catch(() => undefined);
-    if (exists === undefined) return new Map();
-    const store = await openStore(dataDir);
-    try {
-      return await store.fates(runIds);
-    } finally {
-      await store.close();
-    }
-  };
+/** What the history of this host knows of runs. */
+function historyOf(
+  input: SweepInput,
+  env: Environment,
+): (runIds: readonly string[]) => Promise<ReadonlyMap<string, RunFate>> {
+  return async (runIds) => (await askHistory(input, env, (store) => store.fates(runIds))) ?? new Map();
 }
 
 function findsSomething({ folders, unfinished = [] }: SweepReport): boolean {

@@ -117,7 +117,9 @@ function leafCommands(program: Command): Map<string, Command> {
 }
 
 function argumentsOf(command: Command): string[] {
-  return command.registeredArguments.map((argument) => `<${argument.name()}>`);
+  return command.registeredArguments.map((argument) =>
+    argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
+  );
 }
 
 /** What every event of `--json` can hold, told by a report that everything happens to. */
