@@ -1,9 +1,11 @@
 import { BackupError } from '../lib/errors.ts';
-import { describeLeft, drainSignal, type ShutdownPlan } from '../lib/runs/shutdown.ts';
+import { describeLeft, drainMs, drainSignal, type ShutdownPlan } from '../lib/runs/shutdown.ts';
+import type { RunState } from '../lib/runs/states.ts';
 import { shutdownPlan } from '../nodes/shutdown-settings.ts';
 import type { CommandContext } from './command.ts';
 import { parseDuration } from './duration.ts';
 import type { FlowSession } from './flow-session.ts';
+import { formatDuration } from './format.ts';
 import type { RunReport } from './report/run-report.ts';
 
 /**
@@ -24,10 +26,12 @@ export class Stopping {
   /** Without a session nothing has begun. */
   session: FlowSession | undefined;
   readonly #plan: ShutdownPlan;
+  readonly #report: RunReport;
   readonly #hurry = new AbortController();
 
   constructor(plan: ShutdownPlan, report: RunReport, { onStop }: Pick<CommandContext, 'onStop'>) {
     this.#plan = plan;
+    this.#report = report;
     const began = performance.now();
     onStop({
       deadlineMs: plan.deadlineMs,
@@ -40,13 +44,23 @@ export class Stopping {
     });
   }
 
-  /** Until when running backups may come to their end, from now on; undefined when they may not. */
+  /** Until when running backups may come to their end, from now on; undefined when they may not. Tells it. */
   until(): AbortSignal | undefined {
-    return this.#plan.mode === 'drain' ? drainSignal(this.#plan, this.#hurry.signal) : undefined;
+    if (this.#plan.mode === 'abort') return undefined;
+    const going = this.session?.backup?.engine.activeRuns().filter(({ state }) => isBegun(state)) ?? [];
+    const count = going.length === 1 ? '1 run' : `${going.length} runs`;
+    const time = formatDuration(drainMs(this.#plan));
+    const message = `Stopping: ${count} may come to the end within ${time}; another signal cancels at once`;
+    if (going.length > 0) this.#report.log({ level: 'info', message });
+    return drainSignal(this.#plan, this.#hurry.signal);
   }
 
   /** A drain does not go on. */
   hurry(): void {
     this.#hurry.abort();
   }
+}
+
+function isBegun(state: RunState): boolean {
+  return state === 'running' || state === 'verifying';
 }
