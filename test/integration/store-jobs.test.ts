@@ -1,29 +1,19 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BackupError } from '../../lib/errors.ts';
 import type { JobOccurrence } from '../../lib/runs/jobs.ts';
-import { openStore, type Store } from '../../lib/store/store.ts';
+import type { Store } from '../../lib/store/store.ts';
+import { describeStores } from '../support/stores.ts';
 
 const NOW = Date.parse('2026-05-01T12:00:00Z');
 const HOUR_MS = 3_600_000;
 
-describe('what the store keeps of jobs', function () {
-  this.timeout(120_000);
-  let dataDir: string;
+describeStores('what the store keeps of jobs', (testStore) => {
   let runs = 0;
-  const stores: Store[] = [];
   const children: ChildProcess[] = [];
-
-  const open = async (): Promise<Store> => {
-    const store = await openStore(dataDir);
-    stores.push(store);
-    return store;
-  };
+  const open = () => testStore.open();
 
   /** Lets something happen to the job `shop`, as many hours after noon. */
   const happen = (store: Store, occurrence: JobOccurrence, hours = 0, deadLetterAfter = 3) =>
@@ -46,14 +36,8 @@ describe('what the store keeps of jobs', function () {
     await happen(store, 'failed', hours);
   }
 
-  beforeEach(() => {
-    dataDir = mkdtempSync(join(tmpdir(), 'dbackup-jobs-'));
-  });
-
-  afterEach(async () => {
+  afterEach(() => {
     for (const child of children.splice(0)) child.kill('SIGKILL');
-    for (const store of stores.splice(0)) await store.close();
-    rmSync(dataDir, { recursive: true, force: true });
   });
 
   it('counts failures across restarts, and since when the job is in its state', async () => {
@@ -134,11 +118,13 @@ describe('what the store keeps of jobs', function () {
     );
   });
 
-  it('loses no failure of several processes, and makes a dead letter once', async () => {
+  it('loses no failure of several processes, and makes a dead letter once', async function () {
+    this.timeout(120_000);
     const script = fileURLToPath(new URL('job-counting-process.ts', import.meta.url));
     const counters = [1, 2, 3].map(() => {
-      const child = spawn(process.execPath, ['--import', 'tsx', script, dataDir, '40', '60'], {
+      const child = spawn(process.execPath, ['--import', 'tsx', script, testStore.dataDir, '40', '60'], {
         stdio: ['ignore', 'pipe', 'inherit'],
+        env: { ...process.env, ...testStore.env },
       });
       children.push(child);
       return child;

@@ -66,6 +66,17 @@ describe('launched flows', () => {
     assert.deepEqual([world.flows.isActive('clock'), world.calls], [false, 1]);
   });
 
+  it('tell why a message was launched, as long as something of it goes on', () => {
+    const world = new World();
+    world.flows.launch('clock', { _msgid: 'a' }, () => undefined, 'catch-up');
+    world.flows.launch('clock', { _msgid: 'b' }, () => undefined);
+    const reasons = () => ['a', 'b', 'c'].map((id) => world.flows.reasonOf({ _msgid: id }));
+    assert.deepEqual(reasons(), ['catch-up', 'manual', undefined]);
+    assert.equal(world.flows.reasonOf({}), undefined);
+    world.ended();
+    assert.deepEqual(reasons(), ['catch-up', undefined, undefined]);
+  });
+
   it('go on until the last of several has ended', () => {
     const world = new World();
     world.launch('a');
