@@ -1,26 +1,18 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { BackupError } from '../../lib/errors.ts';
 import type { LogLevel, LogLine } from '../../lib/logs/log-line.ts';
 import { readLog } from '../../lib/logs/read-log.ts';
-import { openStore, type Store } from '../../lib/store/store.ts';
+import type { Store } from '../../lib/store/store.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { describeStores } from '../support/stores.ts';
 
 const AT = '2026-03-01T10:00:00.000Z';
 
-describe('logs in the store', () => {
-  const dataDir = mkdtempSync(join(tmpdir(), 'dbackup-logs-'));
+describeStores('logs in the store', (testStore) => {
   let store: Store;
 
-  before(async () => {
-    store = await openStore(dataDir);
-  });
-
-  after(async () => {
-    await store.close();
-    rmSync(dataDir, { recursive: true, force: true });
+  beforeEach(async () => {
+    store = await testStore.open();
   });
 
   const open = (id: string) => store.journal.opened({ id, job: 'shop', openedAt: new Date(AT) });

@@ -75,6 +75,17 @@ describe('the store as a file', () => {
     await store.close();
   });
 
+  it('waits for its turn to be probed without holding the process up', async () => {
+    const store = await openStore(dataDir);
+    const other = new Database(join(dataDir, STORE_FILE));
+    other.exec('BEGIN IMMEDIATE');
+    const probing = store.probe();
+    // A process that is held up comes to this when it has given up.
+    setImmediate(() => other.close());
+    await probing;
+    await store.close();
+  });
+
   describe('broken stores', () => {
     it('says that a damaged store is damaged', async () => {
       writeFileSync(join(dataDir, STORE_FILE), 'this is not a database'.repeat(500));
