@@ -1,3 +1,4 @@
+import type { StorePlace } from '../../lib/store/place.ts';
 import { openStore } from '../../lib/store/store.ts';
 
 const HOUR_MS = 3_600_000;
@@ -19,8 +20,8 @@ export class MissedSchedule {
   }
 
   /** Lets the stores remember of schedules with these node ids that they were not served since then. */
-  async recordIn(dataDir: string, ...nodes: readonly string[]): Promise<void> {
-    const store = await openStore(dataDir);
+  async recordIn(place: StorePlace | string, ...nodes: readonly string[]): Promise<void> {
+    const store = await openStore(place);
     try {
       for (const node of nodes) {
         const memory = store.schedule(node);
