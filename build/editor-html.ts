@@ -16,6 +16,7 @@ export const ROLE_COLORS: Readonly<Record<NodeRole, string>> = {
   transform: '#b9a4dd',
   destination: '#8bbf94',
   restore: '#e9ae76',
+  notifier: '#e3a1b5',
   operation: '#c9c9a6',
 };
 

@@ -16,6 +16,7 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
   { method: 'post', route: 'sources/databases', permission: 'dbackup.sources.write' },
   { method: 'post', route: 'servers/test', permission: 'dbackup.servers.write' },
   { method: 'post', route: 'keys/test', permission: 'dbackup.keys.write' },
+  { method: 'post', route: 'notifiers/test', permission: 'dbackup.notifiers.write' },
   { method: 'post', route: 'schedules/fire', permission: 'dbackup.schedules.write' },
   { method: 'post', route: 'schedules/pause', permission: 'dbackup.schedules.write' },
   { method: 'post', route: 'schedules/resume', permission: 'dbackup.schedules.write' },

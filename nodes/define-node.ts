@@ -5,7 +5,7 @@ import type { TransformStep } from '../lib/plan/recipe.ts';
 import type { FireReason } from '../lib/schedule/scheduler.ts';
 import type { FormAction } from './form-actions.ts';
 import type { SettingsSchema } from './forms/describe-form.ts';
-import type { SettingsSpec } from './forms/settings.ts';
+import type { FieldProblem, SettingsSpec } from './forms/settings.ts';
 import type { NodeRole } from './node-role.ts';
 import type { BackupRuntime } from './runtime.ts';
 import type { Offer, ServiceKey, ServiceUse } from './services.ts';
@@ -18,6 +18,7 @@ export type NodeSet =
   | 'transforms'
   | 'destinations'
   | 'restore'
+  | 'notifiers'
   | 'operations';
 
 /** What a node is, apart from what it does: all that the editor, the help and the runner's check need. */
@@ -89,12 +90,15 @@ export interface NodeBehaviour {
 
 export interface NodeDefinition<Schema extends SettingsSchema = SettingsSchema>
   extends NodeDescription<Schema> {
+  /** What is wrong with settings that the node works with all the same: a flow with it is not valid. */
+  faults?(settings: z.output<Schema>): readonly FieldProblem[];
   /** Called for each node when it starts, with its checked settings. */
   setup(context: NodeContext<z.output<Schema>>): NodeBehaviour;
 }
 
 /** A node as tables of nodes hold it, whatever its settings are. */
 export interface AnyNode extends NodeDescription {
+  faults?(settings: never): readonly FieldProblem[];
   setup(context: NodeContext<never>): NodeBehaviour;
 }
 

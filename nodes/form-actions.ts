@@ -7,6 +7,7 @@ export type ActionRoute =
   | 'sources/databases'
   | 'servers/test'
   | 'keys/test'
+  | 'notifiers/test'
   | 'schedules/next'
   | 'schedules/fire'
   | 'schedules/pause'

@@ -11,4 +11,5 @@ export type NodeRole =
   | 'transform'
   | 'destination'
   | 'restore'
+  | 'notifier'
   | 'operation';

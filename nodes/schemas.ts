@@ -6,6 +6,8 @@ import { sshNode } from './config/ssh.ts';
 import type { AnyNode } from './define-node.ts';
 import { activeCase, formOf, readSettings } from './forms/settings.ts';
 import { jobsNode } from './jobs/jobs.ts';
+import type { NodeRole } from './node-role.ts';
+import { notifierNodes } from './notifiers/notifier-nodes.ts';
 import { restoreNode } from './restore/restore.ts';
 import { verifyNode } from './restore/verify.ts';
 import { mysqlNode } from './sources/mysql.ts';
@@ -39,6 +41,7 @@ export const allNodes: readonly AnyNode[] = [
   ...destinationNodes,
   restoreNode,
   verifyNode,
+  ...notifierNodes,
   jobsNode,
 ];
 
@@ -56,15 +59,22 @@ function toBackupNodeType(node: AnyNode): BackupNodeType {
   const { type, role, step } = node;
   return {
     type,
-    role: role === 'config' || role === 'restore' || role === 'listener' ? 'other' : role,
+    role: isApart(role) ? 'other' : role,
     ...(step === undefined ? {} : { step }),
     ...(role === 'source' ? { copiesNeeded: (settings) => copiesNeeded(node, settings) } : {}),
     references: (settings) => referencesOf(node, settings),
     check({ values, credentials }) {
       const result = readSettings(node, { ...values, ...credentials });
-      return 'problems' in result ? result.problems : [];
+      if ('problems' in result) return result.problems;
+      // The settings were just read with the schema of this very node.
+      return node.faults?.(result.settings as never) ?? [];
     },
   };
+}
+
+/** Whether nodes of that role take part in no plan. */
+function isApart(role: NodeRole): role is Exclude<NodeRole, BackupNodeType['role']> {
+  return role === 'config' || role === 'restore' || role === 'listener' || role === 'notifier';
 }
 
 function copiesNeeded(node: AnyNode, { values, credentials }: NodeSettings): number | undefined {

@@ -2,6 +2,7 @@ import type { DestinationDriver } from '../lib/destinations/driver.ts';
 import { BackupError } from '../lib/errors.ts';
 import type { ScheduleWatch } from '../lib/health/schedule-check.ts';
 import type { EncryptionKey, KeyRing } from '../lib/keys/keys.ts';
+import type { Channel } from '../lib/notifiers/notifier.ts';
 import type { DestinationBinding } from '../lib/plan/bindings.ts';
 import type { MysqlServer } from '../lib/sources/mysql/options.ts';
 import type { PostgresServer } from '../lib/sources/postgres/options.ts';
@@ -56,6 +57,12 @@ export interface ScheduleService {
   watch(): ScheduleWatch;
 }
 
+/** A channel that people are told through, offered by a notifier node. */
+export interface NotifierService {
+  channel(): Channel;
+}
+
+export const NOTIFIER: ServiceKey<NotifierService> = { name: 'notifier' };
 export const SCHEDULE: ServiceKey<ScheduleService> = { name: 'schedule' };
 export const POSTGRES_SERVER: ServiceKey<ServerService<PostgresServer>> = { name: 'PostgreSQL server' };
 export const MYSQL_SERVER: ServiceKey<ServerService<MysqlServer>> = { name: 'MySQL server' };

@@ -1,4 +1,4 @@
-import { backupNodeTypes } from '../nodes/schemas.ts';
+import { backupNodeTypes, nodeSchemas } from '../nodes/schemas.ts';
 import type { NodeRed } from './node-red.ts';
 import type { LogLine } from './runtime.ts';
 
@@ -42,7 +42,7 @@ export class NodeReports {
       const role = backupNodeTypes.get(node.type)?.role;
       if (role === undefined) return;
       if (error !== undefined && error !== null) this.#reported.push(errorLine(node, error));
-      else if (role === 'other') this.#tasks += 1;
+      else if (role === 'other' && !isNotifier(node)) this.#tasks += 1;
     });
     return () => hooks.remove(HOOK);
   }
@@ -60,6 +60,11 @@ export class NodeReports {
       ...caught.map((line) => ({ line, caught: true })),
     ];
   }
+}
+
+/** To have told somebody is no work done. */
+function isNotifier({ type }: ReportingNode): boolean {
+  return nodeSchemas[type]?.role === 'notifier';
 }
 
 function errorLine({ id, type, name }: ReportingNode, error: unknown): LogLine {

@@ -80,6 +80,7 @@ export function createProgram(run: Runner): Command {
   addFlowCommands(program, run);
   addSetCommands(program, run);
   addRunCommands(program, run);
+  addNotifyCommands(program, run);
   addKeyCommands(program, run);
   addKitCommand(program, run);
   return program;
@@ -244,6 +245,16 @@ function addRunCommands(program: Command, run: Runner): void {
     .action(async (id, options) =>
       run((await import('./commands/cancel.ts')).cancel, { run: id, ...options }),
     );
+}
+
+function addNotifyCommands(program: Command, run: Runner): void {
+  const notify = program.command('notify').description('notifiers of a flow');
+  withCredentials(notify.command('test'))
+    .description('send a test message through a notifier')
+    .requiredOption('--flow <file>', 'flow file with the notifier')
+    .option('--node <name>', 'name or id of the notifier; not needed when the flow has one only')
+    .addOption(jsonOption())
+    .action(async (options) => run((await import('./commands/notify.ts')).notifyTest, options));
 }
 
 function addKeyCommands(program: Command, run: Runner): void {

@@ -132,6 +132,11 @@ export const METRICS = {
     help: 'Free space of a destination; absent where its storage does not tell',
     labels: ['destination'],
   },
+  dbackup_notifications_total: {
+    type: 'counter',
+    help: 'Notifications by what became of them; one that is tried several times counts once',
+    labels: ['channel', 'outcome'],
+  },
   dbackup_schedule_next_fire_timestamp_seconds: {
     type: 'gauge',
     help: 'When a schedule fires next; absent while it is paused or failed',

@@ -136,9 +136,13 @@ function controlOf(property: JsonProperty): Control {
 /** A default that differs between the variants is left to them: the stored value stays empty. */
 function initialOf(rules: readonly Rule[]): FieldValue {
   const [first, ...others] = rules.map((rule) => rule.default);
-  if (first !== undefined && others.every((other) => other === first)) return first;
+  if (first !== undefined && others.every((other) => isSame(other, first))) return first;
   if (rules[0]?.kind === 'list') return [];
   return rules[0]?.kind === 'boolean' ? false : '';
+}
+
+function isSame(one: FieldValue | undefined, other: FieldValue): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 function toRule(name: string, property: JsonProperty, required: boolean): Rule {

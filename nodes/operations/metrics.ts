@@ -5,6 +5,7 @@ import { MetricRegistry } from '../../lib/metrics/registry.ts';
 import { RunMetrics } from '../../lib/metrics/run-metrics.ts';
 import { setStanding } from '../../lib/metrics/state-metrics.ts';
 import { type JobStanding, NEW_JOB } from '../../lib/runs/jobs.ts';
+import type { ChannelName, Delivery } from '../../lib/notifiers/notifier.ts';
 import type { EngineEvents } from '../../lib/runs/outcome.ts';
 import type { LastRun } from '../../lib/store/last-runs.ts';
 import type { Readiness } from './readiness.ts';
@@ -55,6 +56,24 @@ export class Metrics {
     await this.#recall(runs);
     setStanding(registry, await this.#standing());
     return { contentType: registry.contentType, text: await registry.text() };
+  }
+
+  /** Makes the counters of a channel known. */
+  knowNotifier(channel: ChannelName): void {
+    for (const outcome of ['delivered', 'failed'] as const) this.#count(channel, outcome, 0);
+  }
+
+  notified(channel: ChannelName, outcome: Delivery['status']): void {
+    this.#count(channel, outcome, 1);
+  }
+
+  /** Where nothing is counted, since the package is not installed or nobody asks, that is no error. */
+  #count(channel: ChannelName, outcome: Delivery['status'], value: number): void {
+    if (!this.#parts.schedules) return;
+    this.#keep().then(
+      ({ registry }) => registry.add('dbackup_notifications_total', { channel, outcome }, value),
+      () => undefined,
+    );
   }
 
   #keep(): Promise<Kept> {

@@ -3,6 +3,7 @@ import type { HealthReport } from '../../lib/health/check.ts';
 import { SpaceAlarm } from '../../lib/health/space-alarm.ts';
 import type { JobStanding } from '../../lib/runs/jobs.ts';
 import type { LastRun } from '../../lib/store/last-runs.ts';
+import type { ChannelName, Delivery } from '../../lib/notifiers/notifier.ts';
 import { Metrics, type MetricsPage } from './metrics.ts';
 import { Readiness, type ReadinessParts } from './readiness.ts';
 
@@ -47,6 +48,16 @@ export class Operations {
   /** @throws BackupError `unavailable` when the package prom-client is not installed */
   metrics(): Promise<MetricsPage> {
     return this.#metrics.page();
+  }
+
+  /** Makes the counters of a channel known: one that appears with its first failure hides that from `increase`. */
+  knowNotifier(channel: ChannelName): void {
+    this.#metrics.knowNotifier(channel);
+  }
+
+  /** Counts what became of a notification. */
+  notified(channel: ChannelName, outcome: Delivery['status']): void {
+    this.#metrics.notified(channel, outcome);
   }
 
   dispose(): void {

@@ -29,6 +29,8 @@ export class RecordingHttp {
   /** What the next requests meet, one after the other; after that `usual`. */
   readonly next: Behaviour[] = [];
   usual: Behaviour = {};
+  /** The same by the path of the request, when it is given. */
+  choose: ((path: string) => Behaviour) | undefined;
   readonly #server: ReturnType<typeof createServer>;
   readonly #trickling = new Set<NodeJS.Timeout>();
 
@@ -51,7 +53,7 @@ export class RecordingHttp {
           headers: request.headers,
           body: Buffer.concat(chunks).toString('utf8'),
         });
-        recorder?.answer(response);
+        recorder?.answer(response, request.url ?? '');
       });
     };
     const server = tls === undefined ? createServer(listener) : createSecureServer(tls, listener);
@@ -62,8 +64,8 @@ export class RecordingHttp {
     return recorder;
   }
 
-  answer(response: ServerResponse): void {
-    const behaviour = this.next.shift() ?? this.usual;
+  answer(response: ServerResponse, path: string): void {
+    const behaviour = this.next.shift() ?? this.choose?.(path) ?? this.usual;
     if (behaviour === 'hang') return;
     if (behaviour === 'reset') {
       response.socket?.resetAndDestroy();

@@ -43,6 +43,25 @@ export const STORAGE_VARIABLES: Readonly<Record<string, string>> = {
   SMB_PASSWORD: 'x',
 };
 
+/** The same for the templates of notifiers. */
+export const NOTIFIER_VARIABLES: Readonly<Record<string, string>> = {
+  SMTP_HOST: 'smtp.example.com',
+  SMTP_PORT: '587',
+  SMTP_USER: 'backup',
+  SMTP_PASSWORD: 'x',
+  SMTP_CA_FILE: '/etc/ssl/certs/ca-certificates.crt',
+  MAIL_FROM: 'backup@example.com',
+  MAIL_TO: 'admin@example.com',
+  DISCORD_WEBHOOK_URL: 'https://discord.com/api/webhooks/1/x',
+  SLACK_WEBHOOK_URL: 'https://hooks.slack.com/services/T0/B0/x',
+  TEAMS_WEBHOOK_URL: 'https://example.com/workflows/x',
+  EVENT_WEBHOOK_URL: 'https://example.com/backups',
+  EVENT_WEBHOOK_SECRET: 'x',
+  NTFY_SERVER: 'https://ntfy.sh',
+  NTFY_TOPIC: 'x',
+  HEALTHCHECKS_URL: 'https://hc-ping.com/x',
+};
+
 function variablesOf(prefix: string): Record<string, string> {
   const values = { HOST: '127.0.0.1', PORT: '12345', USER: 'backup', PASSWORD: 'x', DATABASE: 'shop' };
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [`${prefix}_${name}`, value]));

@@ -7,7 +7,7 @@ import { parseFlow } from '../../lib/plan/flow-file.ts';
 import { substituteVariables } from '../../nodes/forms/environment.ts';
 import { formOf } from '../../nodes/forms/settings.ts';
 import { backupNodeTypes, nodeSchemas } from '../../nodes/schemas.ts';
-import { SERVER_VARIABLES, STORAGE_VARIABLES } from '../support/template-variables.ts';
+import { NOTIFIER_VARIABLES, SERVER_VARIABLES, STORAGE_VARIABLES } from '../support/template-variables.ts';
 
 const names = readdirSync(join(ROOT, 'flows'));
 
@@ -24,6 +24,7 @@ const ENVIRONMENT = {
   BACKUP_WEBHOOK_SECRET: 'a-secret-of-the-tests',
   ...SERVER_VARIABLES,
   ...STORAGE_VARIABLES,
+  ...NOTIFIER_VARIABLES,
 };
 
 const variable = (name: string) => Object.entries(ENVIRONMENT).find(([key]) => key === name)?.[1];
