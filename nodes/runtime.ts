@@ -179,7 +179,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     deadLettered: (change) => reports.deadLettered(change, watched.sourcesOfJob(change.job)),
   });
   const journal = jobs.journal(runLog.journal(history.journal));
-  const engine = new BackupEngine({ journal, retries: retryLimits(settings), limits });
+  const engine = new BackupEngine({ journal, retries: retryLimits(settings), limits, clock });
   recordStages(engine.events, (runId, text) => history.stage(runId, text), clock);
   runLog.follow(engine.events);
   jobs.follow(engine);

@@ -112,7 +112,7 @@ export class BackupEngine {
     if (this.#closing !== undefined) {
       throw new BackupError('aborted', `No new run of ${job} is opened: ${this.#closing}`);
     }
-    const openedAt = new Date();
+    const openedAt = this.#retries.date();
     const identity = { id: newRunId(openedAt), job, openedAt, needs, ...annotated };
     const planning = new PlanningRun(identity, (sealed) => void this.#execute(sealed));
     const journalled = this.#journal.opened(identity);
@@ -224,7 +224,7 @@ export class BackupEngine {
       sealed.joined.map(({ binding }) => binding),
     );
     const result = await this.#run(sealed, entry).catch((error: unknown) =>
-      refuseRun(sealed, toBackupError(error), 'failed'),
+      refuseRun(sealed, toBackupError(error), 'failed', this.#retries.date()),
     );
     entry.concluded = true;
     await this.#recordEnd(result);
@@ -241,9 +241,9 @@ export class BackupEngine {
     try {
       await this.#waitForTurn(sealed, entry);
     } catch (thrown) {
-      if (signal.aborted) return refuseRun(sealed, abortError(signal), 'cancelled');
+      if (signal.aborted) return refuseRun(sealed, abortError(signal), 'cancelled', this.#retries.date());
       const context = 'The run was not started, since it could not be journalled';
-      return refuseRun(sealed, toBackupError(thrown, context), 'failed');
+      return refuseRun(sealed, toBackupError(thrown, context), 'failed', this.#retries.date());
     }
     return executeRun(sealed, {
       events: this.events,

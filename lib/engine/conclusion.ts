@@ -15,7 +15,7 @@ export interface RunFacts {
 }
 
 /** Settles every destination and sums up the run, from what is really stored. */
-export function concludeRun(run: SealedRun, facts: RunFacts): RunResult {
+export function concludeRun(run: SealedRun, facts: RunFacts, finishedAt: Date): RunResult {
   const { destinations, artifacts, rawBytes, failure } = facts;
   const reason = failure ?? artifacts.find(({ error }) => error !== undefined)?.error;
   const otherwise = reason ?? new BackupError('internal', `Run ${run.id} stored nothing`);
@@ -27,7 +27,7 @@ export function concludeRun(run: SealedRun, facts: RunFacts): RunResult {
     state,
     ...needsField(run.needs),
     openedAt: run.openedAt,
-    finishedAt: new Date(),
+    finishedAt,
     rawBytes,
     artifacts,
     destinations: destinations.map((destination) => outcomeOf(destination, otherwise)),
@@ -36,7 +36,12 @@ export function concludeRun(run: SealedRun, facts: RunFacts): RunResult {
 }
 
 /** The result of a run that ended before it could begin. */
-export function refuseRun(run: SealedRun, error: BackupError, state: 'failed' | 'cancelled'): RunResult {
+export function refuseRun(
+  run: SealedRun,
+  error: BackupError,
+  state: 'failed' | 'cancelled',
+  finishedAt: Date,
+): RunResult {
   for (const joined of run.joined) joined.settle(error);
   return {
     runId: run.id,
@@ -44,7 +49,7 @@ export function refuseRun(run: SealedRun, error: BackupError, state: 'failed' | 
     state,
     ...needsField(run.needs),
     openedAt: run.openedAt,
-    finishedAt: new Date(),
+    finishedAt,
     rawBytes: 0,
     artifacts: [],
     destinations: run.joined.map(({ binding }) => ({

@@ -154,10 +154,10 @@ export class DumpPhase {
   }
 
   async #dump(database: Database): Promise<void> {
-    const { account, meter, signal } = this.#context;
+    const { account, meter, retries, signal } = this.#context;
     const { binding, database: info, plan, place } = database;
     const { name, bytes, warnings = [] } = info;
-    const subject = { binding, place, warnings, database: name, startedAt: new Date() };
+    const subject = { binding, place, warnings, database: name, startedAt: retries.date() };
     const root = livePart(plan.root, (node) => this.#takes(account.destination(node), database));
     if (root === undefined) return;
     const count = this.#databases.flat().length;
@@ -208,7 +208,7 @@ export class DumpPhase {
     meter.committing();
     const committed = proof === undefined ? [] : await this.#commitAll(deliveries);
     if (proof === undefined || committed.length === 0) return;
-    const stored = { dump: open.dump, rawFile, raw, proof, finishedAt: new Date() };
+    const stored = { dump: open.dump, rawFile, raw, proof, finishedAt: this.#context.retries.date() };
     account.recordStored(subject, stored, committed);
   }
 

@@ -50,7 +50,7 @@ export async function listDumpTasks(
     if (binding === undefined) {
       throw new BackupError('internal', `Source ${plan.source.node} was never bound`);
     }
-    const startedAt = new Date();
+    const startedAt = context.retries.date();
     try {
       const databases = await listDatabases(binding, context);
       listed.push(databases.map((database) => ({ plan, binding, database })));

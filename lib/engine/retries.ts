@@ -55,6 +55,11 @@ export class Retries {
     return this.#clock.now();
   }
 
+  /** The same, for records. */
+  date(): Date {
+    return new Date(this.#clock.now());
+  }
+
   /**
    * How many attempts a destination has whose last one failed so: what passes by itself is tried again and
    * again, what is permanent never, and all else (a full disk, a missing folder) once more.

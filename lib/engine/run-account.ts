@@ -89,7 +89,7 @@ export class RunAccount {
 
   recordFailure(subject: ArtifactSubject, error: BackupError): void {
     const { binding, database, place } = subject;
-    const failed = failedArtifact(subject, error);
+    const failed = failedArtifact(subject, error, this.#context.retries.date());
     let isStored = false;
     for (const destination of this.destinations) {
       // Dumped once more for others: those that hold it keep it.

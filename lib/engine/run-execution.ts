@@ -57,7 +57,7 @@ class RunExecution {
     await this.#discardUncommitted();
     const { artifacts, rawBytes } = this.#account;
     const facts = { destinations, artifacts, rawBytes, failure, cancelled: signal.aborted };
-    const result = concludeRun(this.#run, facts);
+    const result = concludeRun(this.#run, facts, this.#context.retries.date());
     this.#noticeSpare(result);
     return result;
   }
@@ -80,8 +80,8 @@ class RunExecution {
   }
 
   async #complete(): Promise<void> {
-    const { host, signal } = this.#context;
-    const finishedAt = new Date();
+    const { host, retries, signal } = this.#context;
+    const finishedAt = retries.date();
     this.#meter.stage('committing');
     const live = this.#account.destinations.filter((destination) => destination.live);
     await Promise.all(

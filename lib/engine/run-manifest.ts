@@ -55,9 +55,13 @@ export function storedArtifact(subject: ArtifactSubject, stored: StoredDump, at:
 }
 
 /** The manifest's entry for a database whose dump failed. */
-export function failedArtifact(subject: ArtifactSubject, error: BackupError): FailedArtifact {
+export function failedArtifact(
+  subject: ArtifactSubject,
+  error: BackupError,
+  finishedAt: Date,
+): FailedArtifact {
   const { code, message } = error;
-  return { ...identity(subject, new Date()), status: 'failed', error: { code, message } };
+  return { ...identity(subject, finishedAt), status: 'failed', error: { code, message } };
 }
 
 /** The manifest of a destination's set. Destinations behind the same steps get the same, byte by byte. */
