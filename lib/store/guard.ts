@@ -5,6 +5,8 @@ import { isLostConnection, storeError } from './store-error.ts';
 
 /** Pauses before a write is tried again that the connection was lost under, in ms: a server restarts meanwhile. */
 const PAUSES_MS = [200, 500, 1_000, 2_000, 4_000];
+/** After that time it is not tried again, in ms: where nothing answers, each attempt takes its time. */
+const LONGEST_MS = 15_000;
 
 /** Asks the store, and says in errors which one it was. */
 export class StoreGuard {
@@ -37,12 +39,16 @@ export class StoreGuard {
    * @throws BackupError
    */
   async write(query: () => Promise<unknown>): Promise<void> {
+    const began = this.#clock.now();
     for (const ms of PAUSES_MS) {
       try {
         await query();
         return;
       } catch (thrown) {
-        if (this.#closing.signal.aborted || !isLostConnection(thrown)) throw storeError(thrown, this.#store);
+        const late = this.#clock.now() - began > LONGEST_MS;
+        if (late || this.#closing.signal.aborted || !isLostConnection(thrown)) {
+          throw storeError(thrown, this.#store);
+        }
       }
       await pause(ms, this.#closing.signal, this.#clock);
     }
