@@ -1,5 +1,6 @@
 import type { AnyNode } from '../nodes/define-node.ts';
 import type { EditorNodeDescription } from '../nodes/editor/node-description.ts';
+import type { FormAction } from '../nodes/form-actions.ts';
 import type { FormField } from '../nodes/forms/form-description.ts';
 import { optionKey } from '../nodes/forms/option-key.ts';
 import { formOf } from '../nodes/forms/settings.ts';
@@ -16,6 +17,7 @@ export const ROLE_COLORS: Readonly<Record<NodeRole, string>> = {
   transform: '#b9a4dd',
   destination: '#8bbf94',
   restore: '#e9ae76',
+  retention: '#c5bd9b',
   notifier: '#e3a1b5',
   operation: '#c9c9a6',
 };
@@ -65,7 +67,7 @@ function formTemplate(node: AnyNode): string {
   const { fields } = formOf(node.schema);
   const usual = fields.filter(({ section }) => section === undefined).map((field) => row(node, field));
   const advanced = fields.filter(({ section }) => section === 'advanced').map((field) => row(node, field));
-  const actions = (node.actions ?? []).map(({ name, icon }) => actionRow(node, name, icon));
+  const actions = (node.actions ?? []).map((action) => actionRow(node, action));
   const folded = ['<details>', '<summary data-i18n="form.advanced"></summary>', ...advanced, '</details>'];
   return [
     `<script type="text/html" data-template-name="${node.type}">`,
@@ -146,11 +148,13 @@ function unit(field: FormField): string {
     : `<span class="dbackup-unit">${attribute(field.unit)}</span>`;
 }
 
-function actionRow({ type }: AnyNode, name: string, icon: string): string {
+function actionRow({ type }: AnyNode, { name, icon, options = [] }: FormAction): string {
+  const key = `${type}.actions.${name}`;
+  const choice = `<select data-option aria-label="${attribute(name)}">${options.map((option) => optionOf(key, option)).join('')}</select>`;
   return [
     `<div class="form-row dbackup-row" data-action="${name}">`,
     '<div class="dbackup-control">',
-    `<button type="button" class="red-ui-button"><i class="fa ${icon}"></i> <span data-i18n="${type}.actions.${name}.label"></span></button>`,
+    `<button type="button" class="red-ui-button"><i class="fa ${icon}"></i> <span data-i18n="${key}.label"></span></button>${options.length > 0 ? choice : ''}`,
     '</div>',
     '<div class="dbackup-result" role="status"></div>',
     '</div>',

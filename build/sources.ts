@@ -16,6 +16,7 @@ export const CATALOGUE_SETS: readonly NodeSet[] = [
   'transforms',
   'destinations',
   'restore',
+  'retention',
   'notifiers',
   'operations',
 ];

@@ -1,11 +1,13 @@
 import type { NodeAPI } from 'node-red';
 import { z } from 'zod';
 import { BackupError, toBackupError } from '../lib/errors.ts';
+import type { FlowNode } from '../lib/plan/flow-file.ts';
 import type { AnyNode } from './define-node.ts';
 import type { ActionAnswer, ActionRoute, FormAction } from './form-actions.ts';
 import { substituteVariables } from './forms/environment.ts';
 import { formOf, type RawSettings, readSettings, settingsError } from './forms/settings.ts';
 import { type OfflineNode, OfflineServices } from './offline-services.ts';
+import { type PlaceBefore, placesBefore } from './places-before.ts';
 import { backupRuntime, type RuntimeApi } from './runtime.ts';
 import { findService, type ServiceKey } from './services.ts';
 
@@ -20,8 +22,10 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
   { method: 'post', route: 'schedules/fire', permission: 'dbackup.schedules.write' },
   { method: 'post', route: 'schedules/pause', permission: 'dbackup.schedules.write' },
   { method: 'post', route: 'schedules/resume', permission: 'dbackup.schedules.write' },
-  // This one only computes.
+  { method: 'post', route: 'retention/dry-run', permission: 'dbackup.retention.write' },
+  // These only compute.
   { method: 'post', route: 'schedules/next', permission: 'dbackup.schedules.read' },
+  { method: 'post', route: 'retention/simulate', permission: 'dbackup.retention.read' },
 ];
 
 export interface AdminRoute {
@@ -52,6 +56,8 @@ const formState = z.object({
 });
 const question = z.object({
   ...formState.shape,
+  /** What stands in the select beside the button. */
+  option: z.string().optional(),
   /** The config nodes that the form refers to, and those that they refer to, as they stand in the editor. */
   references: z
     .array(z.object({ ...formState.shape, id: z.string() }))
@@ -124,6 +130,8 @@ async function answer(
   });
   // The settings were just read with the schema of this very node.
   return action.run(settings as never, {
+    option: optionOf(action, asked),
+    before: () => placesBeforeNode(RED, asked.id),
     dataDir,
     clock,
     language,
@@ -131,6 +139,19 @@ async function answer(
     use: (key, nodeId) => services.use('This node', key, nodeId),
     running: (key) => runningService(RED, key, asked.id),
   });
+}
+
+/** @throws BackupError `invalid-config` when it is none of the action's */
+function optionOf({ options = [] }: FormAction, { option }: Question): string | undefined {
+  if (option === undefined || options.includes(option)) return option;
+  throw new BackupError('invalid-config', `"${option}" is none of ${options.join(', ')}`);
+}
+
+function placesBeforeNode(RED: AdminApi, nodeId: string | undefined): PlaceBefore[] {
+  if (nodeId === undefined) return [];
+  const nodes: FlowNode[] = [];
+  RED.nodes.eachNode((node) => nodes.push(node as object as FlowNode));
+  return placesBefore(nodes, backupRuntime(RED).watched, nodeId);
 }
 
 function checkedSettings(RED: AdminApi, node: AnyNode, action: FormAction, asked: Question): unknown {

@@ -18,6 +18,7 @@ export type NodeSet =
   | 'transforms'
   | 'destinations'
   | 'restore'
+  | 'retention'
   | 'notifiers'
   | 'operations';
 

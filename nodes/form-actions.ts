@@ -1,4 +1,6 @@
 import type { Clock } from '../lib/clock.ts';
+import type { RetentionCalendar } from '../lib/retention/calendar.ts';
+import type { PlaceBefore } from './places-before.ts';
 import type { ServiceKey, ServiceUse } from './services.ts';
 
 /** Routes below `/dbackup/api/` that buttons of edit forms ask. */
@@ -11,7 +13,9 @@ export type ActionRoute =
   | 'schedules/next'
   | 'schedules/fire'
   | 'schedules/pause'
-  | 'schedules/resume';
+  | 'schedules/resume'
+  | 'retention/dry-run'
+  | 'retention/simulate';
 
 /** A button of an edit form that asks the runtime about the values in the form, deployed or not. */
 export interface FormAction {
@@ -26,6 +30,8 @@ export interface FormAction {
   readonly adds?: string;
   /** It is asked when the form opens and when a value changes, too: it only computes. */
   readonly live?: boolean;
+  /** Choices of a select beside the button, the first of which is taken at first: nothing that is stored. */
+  readonly options?: readonly string[];
   /** It is about the node that runs, whatever stands in the form: `run` gets no settings. */
   readonly ofRunningNode?: boolean;
   /**
@@ -46,6 +52,10 @@ export interface ActionEnvironment {
    * @throws BackupError `not-found` when it does not run
    */
   running<Service>(key: ServiceKey<Service>): Service;
+  /** What was chosen beside the button. */
+  readonly option?: string | undefined;
+  /** Where the destinations store that lead to the node, as it is deployed. */
+  before(): readonly PlaceBefore[];
   /** Aborted when the person gave up or it takes too long. */
   readonly signal: AbortSignal;
   /**
@@ -58,8 +68,18 @@ export interface ActionEnvironment {
 export interface AnswerRow {
   readonly name: string;
   readonly detail: string;
+  /** The same as `detail`, for people who read another language. */
+  readonly texts?: readonly AnswerText[];
   /** The entry that stands for this row in the list field that the action adds to. */
   readonly entry?: string;
+  /** `heading` of the rows below it; `removed`: what it is about goes. */
+  readonly tone?: 'heading' | 'removed';
+}
+
+/** A text of the catalogue, below `<type>.actions`. */
+export interface AnswerText {
+  readonly text: string;
+  readonly values?: Readonly<Record<string, string | number>>;
 }
 
 /** What a person is told: a text of the catalogue, below `<type>.actions`, with its values. */
@@ -69,6 +89,8 @@ export interface ActionAnswer {
   readonly values?: Readonly<Record<string, string | number>>;
   /** A list to show below: databases with their sizes. */
   readonly rows?: readonly AnswerRow[];
+  /** A calendar to show below, of what is kept. */
+  readonly calendar?: RetentionCalendar;
   /** Lines that are shown as they are. */
   readonly notes?: readonly string[];
   /** What fields stand for while they are empty. */

@@ -11,5 +11,6 @@ export type NodeRole =
   | 'transform'
   | 'destination'
   | 'restore'
+  | 'retention'
   | 'notifier'
   | 'operation';

@@ -10,6 +10,7 @@ import type { NodeRole } from './node-role.ts';
 import { notifierNodes } from './notifiers/notifier-nodes.ts';
 import { restoreNode } from './restore/restore.ts';
 import { verifyNode } from './restore/verify.ts';
+import { retentionNode } from './retention/retention.ts';
 import { mysqlNode } from './sources/mysql.ts';
 import type { NeedsSettings } from './sources/needs-fields.ts';
 import { postgresNode } from './sources/postgres.ts';
@@ -41,6 +42,7 @@ export const allNodes: readonly AnyNode[] = [
   ...destinationNodes,
   restoreNode,
   verifyNode,
+  retentionNode,
   ...notifierNodes,
   jobsNode,
 ];
@@ -74,7 +76,13 @@ function toBackupNodeType(node: AnyNode): BackupNodeType {
 
 /** Whether nodes of that role take part in no plan. */
 function isApart(role: NodeRole): role is Exclude<NodeRole, BackupNodeType['role']> {
-  return role === 'config' || role === 'restore' || role === 'listener' || role === 'notifier';
+  return (
+    role === 'config' ||
+    role === 'restore' ||
+    role === 'retention' ||
+    role === 'listener' ||
+    role === 'notifier'
+  );
 }
 
 function copiesNeeded(node: AnyNode, { values, credentials }: NodeSettings): number | undefined {

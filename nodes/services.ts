@@ -4,6 +4,7 @@ import type { ScheduleWatch } from '../lib/health/schedule-check.ts';
 import type { EncryptionKey, KeyRing } from '../lib/keys/keys.ts';
 import type { Channel } from '../lib/notifiers/notifier.ts';
 import type { DestinationBinding } from '../lib/plan/bindings.ts';
+import type { RetentionPolicy } from '../lib/retention/policy.ts';
 import type { MysqlServer } from '../lib/sources/mysql/options.ts';
 import type { PostgresServer } from '../lib/sources/postgres/options.ts';
 import type { SshOptions } from '../lib/ssh/options.ts';
@@ -45,6 +46,12 @@ export interface PlaceService {
   binding(): DestinationBinding;
 }
 
+/** Which backup sets are kept, offered by a retention node. */
+export interface RetentionService {
+  /** @throws BackupError `invalid-config` when it keeps nothing */
+  policy(): RetentionPolicy;
+}
+
 /** A schedule, offered by its node. */
 export interface ScheduleService {
   /** Fires now, whatever the schedule says. */
@@ -63,6 +70,7 @@ export interface NotifierService {
 }
 
 export const NOTIFIER: ServiceKey<NotifierService> = { name: 'notifier' };
+export const RETENTION: ServiceKey<RetentionService> = { name: 'retention policy' };
 export const SCHEDULE: ServiceKey<ScheduleService> = { name: 'schedule' };
 export const POSTGRES_SERVER: ServiceKey<ServerService<PostgresServer>> = { name: 'PostgreSQL server' };
 export const MYSQL_SERVER: ServiceKey<ServerService<MysqlServer>> = { name: 'MySQL server' };

@@ -178,6 +178,15 @@ function addSetCommands(program: Command, run: Runner): void {
     .option('--delete', 'remove it')
     .addOption(jsonOption())
     .action(async (options) => run((await import('./commands/sweep.ts')).sweep, options));
+  withPolicy(withStore(withStorage(program.command('prune'))))
+    .description('remove the backup sets of a job that a policy does not keep')
+    .addOption(jobOption())
+    .addOption(dryRunOption().conflicts('simulate'))
+    .option('--delete', 'remove it')
+    .addOption(new Option('--simulate <time>', 'show what the policy leaves in 400d').conflicts('delete'))
+    .option('--every <time>', 'pause between two backups of --simulate: 6h, 1d, 1w', '1d')
+    .addOption(jsonOption())
+    .action(async (options) => run((await import('./commands/prune.ts')).prune, options));
   withStore(withData(program.command('runs')))
     .description('list the history of runs, or show one of them')
     .argument('[run]', 'id of a run: all that is known of it')
@@ -301,6 +310,10 @@ function serverOption(): Option {
   );
 }
 
+function dryRunOption(): Option {
+  return new Option('--dry-run', 'only tell what would be removed (the default)').conflicts('delete');
+}
+
 function jsonOption(): Option {
   return new Option('--json', 'answer in JSON');
 }
@@ -347,6 +360,20 @@ function withReport(command: Command): Command {
     .option('--concurrency <number>', 'how many runs may go on at a time (default: 2)', positiveInteger)
     .addOption(new Option('--json', 'tell what happens as one JSON object per line on stdout'))
     .option('--quiet', 'say nothing unless something is wrong');
+}
+
+function withPolicy(command: Command): Command {
+  return command
+    .option('--policy <name>', 'name or id of the retention node of --flow (default: the only one)')
+    .option('--keep-last <count>', 'keep the newest so many sets', positiveInteger)
+    .option('--keep-within <time>', 'keep what is younger than the newest by less: 30d, 6m (months), 1y2m')
+    .option('--keep-hourly <count>', 'keep the newest set of each of so many hours', positiveInteger)
+    .option('--keep-daily <count>', 'keep the newest set of each of so many days', positiveInteger)
+    .option('--keep-weekly <count>', 'keep the newest set of each of so many weeks', positiveInteger)
+    .option('--keep-monthly <count>', 'keep the newest set of each of so many months', positiveInteger)
+    .option('--keep-yearly <count>', 'keep the newest set of each of so many years', positiveInteger)
+    .option('--keep-tag <tag>', 'keep all sets with this tag, may be given several times', collect)
+    .option('--zone <name>', 'where days begin: Europe/Berlin (default: that of this host)');
 }
 
 function withKeys(command: Command): Command {

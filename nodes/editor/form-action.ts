@@ -3,6 +3,7 @@ import { readList, toggleEntry } from './list-field.ts';
 import type { ActionDescription, EditorNodeDescription } from './node-description.ts';
 import { type EditorNode, jQuery, red } from './red.ts';
 import { descriptionOf } from './registry.ts';
+import { type RetentionCalendar, retentionCalendar } from './retention-calendar.ts';
 import type { Translate } from './validators.ts';
 
 /** What the server says; see `ActionAnswer` there. */
@@ -14,12 +15,20 @@ interface Answer {
   readonly rows?: readonly AnswerRow[];
   readonly notes?: readonly string[];
   readonly placeholders?: Readonly<Record<string, string>>;
+  readonly calendar?: RetentionCalendar;
 }
 
 interface AnswerRow {
   readonly name: string;
   readonly detail: string;
+  readonly texts?: readonly AnswerText[];
   readonly entry?: string;
+  readonly tone?: 'heading' | 'removed';
+}
+
+interface AnswerText {
+  readonly text: string;
+  readonly values?: Readonly<Record<string, string | number>>;
 }
 
 /** A config node as it stands in the editor. */
@@ -60,6 +69,7 @@ export function wireAction(
       id: node.id,
       settings,
       references: referencesOf(description, settings),
+      option: row.querySelector<HTMLSelectElement>('select[data-option]')?.value,
     });
     // Values have changed meanwhile, and what they come to was asked for.
     if (question !== asked || !isOpen(description, node)) return;
@@ -177,11 +187,17 @@ function render(asking: Asking, answer: Answer): Node[] {
   const { level, rows = [], notes = [] } = answer;
   const parts: Node[] = [line(`dbackup-result-${level}`, said(asking, answer))];
   if (rows.length > 0) parts.push(table(asking, rows));
+  if (answer.calendar !== undefined) parts.push(retentionCalendar(answer.calendar, textsOf(asking)));
   return [...parts, ...notes.map((note) => line('dbackup-result-warning', note))];
 }
 
-function said({ description, text }: Asking, { message, text: key = '', values }: Answer): string {
-  return message ?? text(key.startsWith('form.') ? key : `${description.type}.actions.${key}`, values);
+function said(asking: Asking, { message, text: key = '', values }: Answer): string {
+  return message ?? (key.startsWith('form.') ? asking.text(key, values) : textsOf(asking)(key, values));
+}
+
+/** The texts of a node's actions. */
+function textsOf({ description, text }: Asking): Translate {
+  return (key, values) => text(`${description.type}.actions.${key}`, values);
 }
 
 function line(className: string, content: string): HTMLElement {
@@ -196,10 +212,22 @@ function table(asking: Asking, rows: readonly AnswerRow[]): HTMLElement {
   element.className = 'dbackup-result-rows';
   for (const row of rows) {
     const shown = element.insertRow();
+    if (row.tone !== undefined) shown.className = `dbackup-row-${row.tone}`;
     shown.insertCell().append(nameOf(asking, row));
-    shown.insertCell().textContent = row.detail;
+    shown.insertCell().textContent = detailOf(asking, row);
   }
-  return element;
+  if (rows.every(({ texts }) => texts === undefined)) return element;
+  // Sentences, as many as there are sets.
+  element.classList.add('dbackup-result-sentences');
+  const scroll = document.createElement('div');
+  scroll.className = 'dbackup-result-scroll';
+  scroll.tabIndex = 0;
+  scroll.append(element);
+  return scroll;
+}
+
+function detailOf(asking: Asking, { detail, texts }: AnswerRow): string {
+  return texts?.map(({ text, values }) => textsOf(asking)(text, values)).join(', ') ?? detail;
 }
 
 /** The name, as a button where it can be chosen. */

@@ -61,6 +61,11 @@ export class WatchedNodes {
     return this.#instancesOf(id)[0]?.role;
   }
 
+  /** Where the destination with this id in the flow stores; several where that is in a subflow. */
+  placesOf(id: string): DestinationBinding[] {
+    return this.#instancesOf(id).flatMap(({ offers }) => findOffer(offers, PLACE)?.binding() ?? []);
+  }
+
   #instancesOf(id: string): WatchedNode[] {
     const node = this.#nodes.get(id);
     if (node !== undefined) return [node];

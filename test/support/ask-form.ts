@@ -23,6 +23,15 @@ export async function askForm(
   if ('problems' in result) throw settingsError('This node', result.problems);
   const { signal } = new AbortController();
   const refuse = () => assert.fail('It refers to no other node');
-  const environment = { dataDir, clock: systemClock, language: 'en', signal, use: refuse, running: refuse };
+  const before = refuse;
+  const environment = {
+    dataDir,
+    clock: systemClock,
+    language: 'en',
+    signal,
+    use: refuse,
+    running: refuse,
+    before,
+  };
   return action.run(result.settings as never, environment);
 }
