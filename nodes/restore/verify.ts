@@ -6,6 +6,8 @@ import { configNode, nodeName } from '../forms/common-fields.ts';
 import { byteProgress, success } from '../status/status-text.ts';
 import { chooseSet, keysOf, type SetChoice, setChoices } from './choose-set.ts';
 
+const VERIFY_LEVELS = ['manifest', 'hash', 'content'] as const;
+
 const first = { name: nodeName };
 const rest = {
   level: z.enum(VERIFY_LEVELS).default('hash').meta({ icon: 'fa-check-square-o' }),
@@ -16,8 +18,6 @@ type Settings = SetChoice & {
   readonly level: (typeof VERIFY_LEVELS)[number];
   readonly key?: string | undefined;
 };
-
-const VERIFY_LEVELS = ['manifest', 'hash', 'content'] as const;
 
 /** Reads a stored backup set back and checks it against its manifest. */
 export const verifyNode = defineNode({
