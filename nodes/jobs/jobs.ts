@@ -77,5 +77,7 @@ function statusOf(
 ): NodeStatus {
   const dead = answered.filter(({ state }) => state === 'dead-lettered').length;
   const told = text(`${type}.status.${operation}`, { job, count: answered.length, dead });
-  return { fill: dead > 0 ? 'red' : 'green', shape: 'dot', text: told };
+  return dead > 0
+    ? { fill: 'red', shape: 'ring', text: `✗ ${told}` }
+    : { fill: 'green', shape: 'dot', text: `✓ ${told}` };
 }
