@@ -85,6 +85,8 @@ const LIMITS = {
 export function createContent(draft: ContentDraft): NotificationContent {
   const databases = failedFirst(draft.databases);
   const destinations = failedFirst(draft.destinations);
+  const errors = draft.errors.map((error) => line(error, LIMITS.error)).filter((error) => error !== '');
+  const title = line(draft.title, LIMITS.title) || 'DBackup';
   const links = (draft.links ?? []).filter(({ url }) => isWebAddress(url)).slice(0, LIMITS.links);
   return {
     ...draft,
@@ -92,24 +94,20 @@ export function createContent(draft: ContentDraft): NotificationContent {
     ...(draft.job === undefined ? {} : { job: line(draft.job, LIMITS.name) }),
     ...(draft.runId === undefined ? {} : { runId: line(draft.runId, LIMITS.name) }),
     host: line(draft.host, LIMITS.name),
-    title: line(draft.title, LIMITS.title) || 'DBackup',
-    summary: line(draft.summary, LIMITS.summary),
+    title,
+    // Services refuse empty texts.
+    summary: line(draft.summary, LIMITS.summary) || title,
     facts: draft.facts.slice(0, LIMITS.facts).map(cleanFact),
     databases: databases.slice(0, LIMITS.databases).map(cleanDatabase),
     destinations: destinations.slice(0, LIMITS.destinations).map(cleanDestination),
-    errors: draft.errors.slice(0, LIMITS.errors).map((error) => line(error, LIMITS.error)),
+    errors: errors.slice(0, LIMITS.errors),
     links: links.map(({ title, url }) => ({ title: line(title, LIMITS.name), url: new URL(url).href })),
     more: {
       databases: Math.max(0, databases.length - LIMITS.databases),
       destinations: Math.max(0, destinations.length - LIMITS.destinations),
-      errors: Math.max(0, draft.errors.length - LIMITS.errors),
+      errors: Math.max(0, errors.length - LIMITS.errors),
     },
   };
-}
-
-/** A content with one more note among its errors, so that every channel shows it. */
-export function withNote(content: NotificationContent, note: string): NotificationContent {
-  return { ...content, errors: [line(note, LIMITS.error), ...content.errors].slice(0, LIMITS.errors) };
 }
 
 /** An address that links may lead to. */
