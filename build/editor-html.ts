@@ -17,8 +17,8 @@ export const ROLE_COLORS: Readonly<Record<NodeRole, string>> = {
   transform: '#b9a4dd',
   destination: '#8bbf94',
   restore: '#e9ae76',
-  retention: '#c5bd9b',
   notifier: '#e3a1b5',
+  retention: '#c5bd9b',
   operation: '#c9c9a6',
 };
 
@@ -150,7 +150,7 @@ function unit(field: FormField): string {
 
 function actionRow({ type }: AnyNode, { name, icon, options = [] }: FormAction): string {
   const key = `${type}.actions.${name}`;
-  const choice = `<select data-option aria-label="${attribute(name)}">${options.map((option) => optionOf(key, option)).join('')}</select>`;
+  const choice = `<select data-option data-i18n="[aria-label]${key}.option">${options.map((option) => optionOf(key, option)).join('')}</select>`;
   return [
     `<div class="form-row dbackup-row" data-action="${name}">`,
     '<div class="dbackup-control">',
