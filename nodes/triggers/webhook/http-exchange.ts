@@ -11,6 +11,7 @@ export interface HttpExchange {
 
 interface Request {
   readonly headers: Record<string, string | string[] | undefined>;
+  readonly rawHeaders?: string[];
 }
 
 /** Express's, which Node-RED wraps. */
@@ -57,9 +58,17 @@ export function withoutRequest({
   cookies: _,
   ...message
 }: BackupMessage & { cookies?: unknown }): BackupMessage {
-  // The response knows the request, too.
-  if (isRequest(req)) delete req.headers.authorization;
+  // The response knows the request, too, and a debug node shows all of it.
+  if (isRequest(req)) forgetToken(req);
   return message;
+}
+
+function forgetToken({ headers, rawHeaders = [] }: Request): void {
+  delete headers.authorization;
+  // Names and values by turns.
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    if (rawHeaders[at]?.toLowerCase() === 'authorization') rawHeaders[at + 1] = '***';
+  }
 }
 
 function isRequest(value: unknown): value is Request {
