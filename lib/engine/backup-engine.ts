@@ -239,6 +239,9 @@ export class BackupEngine {
   async #run(sealed: SealedRun, entry: RunEntry): Promise<RunResult> {
     const { signal } = entry.controller;
     try {
+      await orAbort(entry.journalled, signal);
+      if (sealed.refusal !== undefined)
+        return refuseRun(sealed, sealed.refusal, 'failed', this.#retries.date());
       await this.#waitForTurn(sealed, entry);
     } catch (thrown) {
       if (signal.aborted) return refuseRun(sealed, abortError(signal), 'cancelled', this.#retries.date());
@@ -257,11 +260,10 @@ export class BackupEngine {
 
   /** @throws BackupError when it is cancelled before, cannot be journalled, or its plan cannot succeed */
   async #waitForTurn(sealed: SealedRun, entry: RunEntry): Promise<void> {
-    const { signal } = entry.controller;
-    await orAbort(entry.journalled, signal);
     await this.#follow(entry, 'queued');
     requireDestinations(sealed);
     const { servers } = entry.planning;
+    const { signal } = entry.controller;
     entry.leaveQueue = await this.#queue.enter({ id: sealed.id, servers }, signal);
     await this.#follow(entry, 'running');
   }

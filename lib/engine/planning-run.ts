@@ -21,6 +21,8 @@ export interface SealedRun {
   readonly needs: RunNeeds;
   /** What the sets of the run begin with. */
   readonly annotations?: RunAnnotations;
+  /** Why it cannot succeed, when that was known before it began. */
+  readonly refusal?: BackupError;
   readonly plans: readonly SourcePlan[];
   readonly joined: readonly Joined[];
   readonly sources: ReadonlyMap<string, SourceBinding>;
@@ -51,6 +53,7 @@ export class PlanningRun {
   readonly #transforms = new Map<string, TransformBinding>();
   readonly #joined: Joined[] = [];
   #sealed = false;
+  #refusal: BackupError | undefined;
 
   constructor({ id, job, openedAt, needs, annotations }: RunIdentity, onSeal: (run: SealedRun) => void) {
     this.id = id;
@@ -137,6 +140,7 @@ export class PlanningRun {
       openedAt: this.openedAt,
       needs: this.needs,
       ...annotationsField(this.annotations),
+      ...(this.#refusal === undefined ? {} : { refusal: this.#refusal }),
       plans: buildPlan(
         this.#joined.map(({ recipe, binding }) => ({ destination: binding.node, path: recipe.path })),
       ),
@@ -144,6 +148,12 @@ export class PlanningRun {
       sources: this.#sources,
       transforms: this.#transforms,
     });
+  }
+
+  /** Ends planning, and the run with it: it could not succeed. */
+  refuse(error: BackupError): void {
+    this.#refusal ??= error;
+    this.seal();
   }
 
   #refuseWhenSealed(label: string): void {

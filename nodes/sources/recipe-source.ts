@@ -1,4 +1,5 @@
-import { throwIfAborted } from '../../lib/errors.ts';
+import type { PlanningRun } from '../../lib/engine/planning-run.ts';
+import { throwIfAborted, toBackupError } from '../../lib/errors.ts';
 import type { SourceBinding } from '../../lib/plan/bindings.ts';
 import { extendRecipe } from '../../lib/plan/extend.ts';
 import type { RunNeeds } from '../../lib/plan/needs.ts';
@@ -34,7 +35,7 @@ const PREPARE_WITHIN_MS = 10_000;
 /**
  * What every source node does with a message: opens a run, or adds itself to the one that the message
  * belongs to. It sends on at once; the dump begins when every message of the run has found its place.
- * @throws BackupError when no dump could succeed: no run is opened then
+ * @throws BackupError when no dump could succeed: the run has failed then, and sends nothing on
  */
 export async function passSource(
   context: NodeContext<unknown>,
@@ -64,8 +65,16 @@ async function beginRun(
 ): Promise<Recipe> {
   const parameters = readRunParameters(message);
   const narrowed = narrowedPart(part, parameters);
-  if (narrowed.driver.prepare !== undefined) await prepare(narrowed.driver, context.runtime.closing);
-  return openRun(context, narrowed, parameters, message);
+  try {
+    if (narrowed.driver.prepare !== undefined) await prepare(narrowed.driver, context.runtime.closing);
+  } catch (thrown) {
+    throwIfAborted(context.runtime.closing);
+    const error = toBackupError(thrown);
+    // A backup that cannot be made is one that failed, also at night when nobody looks at the node.
+    openRun(context, narrowed, parameters, message).refuse(error);
+    throw error;
+  }
+  return followRun(context, narrowed, openRun(context, narrowed, parameters, message), message);
 }
 
 /** The part of the source that the message asks for. */
@@ -91,19 +100,30 @@ function openRun(
   part: SourcePart,
   parameters: RunParameters,
   message: BackupMessage,
-): Recipe {
-  const { engine, tracker, settings, launches, telling } = context.runtime;
+): PlanningRun {
+  const { engine, launches, telling } = context.runtime;
   const run = engine.openRun({
     job: part.job,
     needs: part.needs,
     ...annotationsField(annotationsOf(parameters)),
   });
   telling.narrator.begun(run.id, launches.reasonOf(message) ?? 'message');
+  run.bindSource(bindingOf(context, part));
+  return run;
+}
+
+/** The run begins when all its messages have found their places. */
+function followRun(
+  context: NodeContext<unknown>,
+  part: SourcePart,
+  run: PlanningRun,
+  message: BackupMessage,
+): Recipe {
+  const { tracker, settings } = context.runtime;
   tracker.follow(run.id, context.self, message, {
     seal: () => run.seal(),
     ...(settings.planningSeconds === undefined ? {} : { deadlineMs: settings.planningSeconds * 1000 }),
   });
-  run.bindSource(bindingOf(context, part));
   return run.initialRecipe(stepOf(context, part));
 }
 

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Manifest, parseManifest } from '../../lib/backupset/manifest.ts';
+import { existingRuntime } from '../../nodes/runtime.ts';
 import type { SetSummary } from '../../nodes/set-summary.ts';
 import type { FlowEntry } from '../../runner/runtime.ts';
 import { startMariadb } from '../servers/mariadb.ts';
@@ -150,7 +151,7 @@ for (const { kind, start, create, wide, wrongPassword } of ENGINES) {
       assert.match(errors()[0] ?? '', /^gone: /);
     });
 
-    it('open no run when there is no tool', async () => {
+    it('fail at once when there is no tool, which the history knows', async () => {
       const toolsFolder = mkdtempSync(join(folder, 'no-tools-'));
       const running = await run(serverFlow(kind, disk()), { ...server.settings, toolsFolder });
       await until(() => errors().length > 0, 120_000);
@@ -158,7 +159,10 @@ for (const { kind, start, create, wide, wrongPassword } of ENGINES) {
       assert.equal(errors().length, 1, errors().join('\n'));
       assert.ok(errors()[0]?.includes(toolsFolder), errors()[0]);
       assert.deepEqual(running.recorded('Result'), []);
-      assert.equal(existsSync(join(folder, 'data', 'dbackup.db')), false, 'the history knows of no run');
+      const store = await existingRuntime(running.runtime)?.store();
+      await until(async () => (await store?.runs({ states: ['failed'] }))?.length === 1);
+      const [failed] = (await store?.runs()) ?? [];
+      assert.ok(failed?.error?.message.includes(toolsFolder), failed?.error?.message);
     });
 
     /** The usual flow, with a second source of the same run whose server has these settings. */
