@@ -21,6 +21,7 @@ export interface AccountContext {
 export class RunAccount {
   readonly destinations: readonly DestinationRun[];
   readonly #runId: string;
+  readonly #job: string;
   readonly #context: AccountContext;
   readonly #artifacts = new Map<number, ArtifactOutcome>();
   /** By the place of the database, which may be dumped more than once. */
@@ -28,6 +29,7 @@ export class RunAccount {
 
   constructor(run: SealedRun, context: AccountContext) {
     this.#runId = run.id;
+    this.#job = run.job;
     this.#context = context;
     this.destinations = run.joined.map((joined) => new DestinationRun(joined, run, context));
   }
@@ -70,6 +72,13 @@ export class RunAccount {
   /** It is known what became of the database at that place of the listing. */
   isDecided(place: number): boolean {
     return this.#artifacts.has(place);
+  }
+
+  /** The set of a destination was read back, and does not hold. */
+  condemn({ node, binding, folder }: DestinationRun, error: BackupError): void {
+    const storage = binding.driver.describe();
+    const where = { node, storage, path: folder.path };
+    this.#context.events.emit('setDamaged', { runId: this.#runId, job: this.#job, ...where, error });
   }
 
   /** The database was not at fault, or not even dumped: there was no destination to take it. */

@@ -1,9 +1,14 @@
+import { hostname } from 'node:os';
+import { withVerification } from '../backupset/annotation-changes.ts';
+import type { Annotations, Verification } from '../backupset/annotation-format.ts';
+import { updateAnnotations } from '../backupset/annotations.ts';
 import { isStored, manifestText } from '../backupset/manifest.ts';
 import { joinPath, MANIFEST_FILE } from '../backupset/names.ts';
 import { readStored } from '../backupset/stored-stream.ts';
 import { drain, readAll } from '../bytes/drain.ts';
 import { readSteadily } from '../destinations/steady-read.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../errors.ts';
+import { condemns } from '../restore/verdict.ts';
 import type { CommittedSet } from '../runs/outcome.ts';
 import type { DestinationRun } from './destination-run.ts';
 import type { ProgressMeter } from './progress.ts';
@@ -18,7 +23,8 @@ export interface VerificationContext {
 }
 
 /**
- * Reads committed sets back until so many hold, byte by byte. Those that do not are told, and known as bad.
+ * Reads committed sets back until so many hold, byte by byte. Those that do not are told, and known as bad from then
+ * on.
  * @throws BackupError when the signal aborts
  */
 export async function verifyCopies(copies: number, context: VerificationContext): Promise<void> {
@@ -45,6 +51,7 @@ async function verify(destination: DestinationRun, context: VerificationContext)
       await readBack(destination, committed, context);
       destination.prove();
       account.notice('info', `${binding.label} was read back: the set holds`, node);
+      await writeDown(destination, undefined, context);
       return;
     } catch (thrown) {
       throwIfAborted(signal);
@@ -52,6 +59,9 @@ async function verify(destination: DestinationRun, context: VerificationContext)
       if (!error.transient || attempt >= attempts) {
         destination.doubt(unproven(error));
         account.notice('warn', `${binding.label}: ${unproven(error).message}`, node);
+        if (!condemns(error)) return;
+        account.condemn(destination, unproven(error));
+        await writeDown(destination, error, context);
         return;
       }
       const ms = retries.pauseAfter(attempt);
@@ -59,6 +69,29 @@ async function verify(destination: DestinationRun, context: VerificationContext)
       account.notice('warn', `${binding.label} could not be read back: ${error.message}; ${next}`, node);
       await retries.wait(ms, signal, () => undefined);
     }
+  }
+}
+
+/** Beside the set, where retention and people find it. That it cannot be written there is told, and no more. */
+async function writeDown(
+  { node, binding, folder }: DestinationRun,
+  error: BackupError | undefined,
+  { account, signal }: VerificationContext,
+): Promise<void> {
+  const verification: Verification = {
+    at: new Date().toISOString(),
+    level: 'hash',
+    ok: error === undefined,
+    ...(error === undefined ? {} : { message: error.message }),
+    host: hostname(),
+  };
+  try {
+    const change = (current: Annotations) => withVerification(current, verification);
+    await updateAnnotations(binding.driver, folder.path, change, { signal });
+  } catch (thrown) {
+    throwIfAborted(signal);
+    const why = toBackupError(thrown).message;
+    account.notice('warn', `${binding.label}: what was found is not written beside the set: ${why}`, node);
   }
 }
 
@@ -90,7 +123,6 @@ async function readBack(
 /** The set stays: somebody may want to look at it. */
 function unproven(error: BackupError): BackupError {
   const { code, transient, message } = error;
-  const isBad = code === 'corrupt' || code === 'incomplete' || code === 'not-found';
-  const what = isBad ? 'The stored set does not hold' : 'The stored set could not be read back';
+  const what = condemns(error) ? 'The stored set does not hold' : 'The stored set could not be read back';
   return new BackupError(code, `${what}: ${message}`, { transient, cause: error });
 }

@@ -174,7 +174,7 @@ export interface VerificationFailedEvent extends EventHead {
   readonly runId?: string;
   readonly storage: string;
   readonly path: string;
-  /** How it was looked at: `hashes`, `test-restore`… */
+  /** How deep it was looked at: `manifest`, `hash`, `content`, `restore`. */
   readonly level: string;
   readonly error: EventError;
   /** Each thing that is wrong, in a line. */

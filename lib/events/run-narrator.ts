@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events';
 import { orTimeout } from '../abort.ts';
 import type { Clock } from '../clock.ts';
 import { BackupError } from '../errors.ts';
-import type { EngineEvents, QueuedRun, RunProgress, RunResult } from '../runs/outcome.ts';
+import type { DamagedSet, EngineEvents, QueuedRun, RunProgress, RunResult } from '../runs/outcome.ts';
 import { isActiveState } from '../runs/states.ts';
 import type { RunRecord } from '../store/history.ts';
 import type { BackupEvents } from './event-bus.ts';
@@ -10,7 +10,7 @@ import { interruptedDetails } from './interrupted-details.ts';
 import { deadLettered, skipped } from './job-events.ts';
 import { ProgressGate } from './progress-gate.ts';
 import { type EndDetails, endDetails, type PriorRuns } from './run-details.ts';
-import type { EventTrigger, ToldEvent } from './run-event.ts';
+import { type EventTrigger, eventError, type ToldEvent } from './run-event.ts';
 import { endSummary, oneLine, progressSummary, queuedSummary, recoveredSummary } from './summaries.ts';
 
 /** How long the end of a run waits for what the history knows of the runs before it, in ms. */
@@ -48,6 +48,7 @@ export class RunNarrator {
     });
     events.on('queued', (queued) => this.#queued(queued));
     events.on('progress', (progress) => this.#progress(progress));
+    events.on('setDamaged', (damaged) => this.#damaged(damaged));
     events.on('finished', (result) => this.#finished(result));
     events.on('runSkipped', (run) => this.#tell(skipped(run)));
     events.on('jobChanged', (change) => {
@@ -102,6 +103,20 @@ export class RunNarrator {
 
   #tell(event: ToldEvent): void {
     if (!this.#disposed) this.#parts.happenings.tell(event);
+  }
+
+  #damaged({ runId, job, storage, path, error }: DamagedSet): void {
+    this.#tell({
+      event: 'verification-failed',
+      job,
+      runId,
+      storage,
+      path,
+      level: 'hash',
+      error: eventError(error),
+      problems: [oneLine(error.message)],
+      summary: oneLine(`The backup set ${path} of ${job} does not hold: ${error.message}`),
+    });
   }
 
   #started(runId: string, job: string): void {

@@ -119,6 +119,19 @@ export interface RunNotice {
   readonly node?: string;
 }
 
+/** A set that was read back and does not hold. */
+export interface DamagedSet {
+  readonly runId: string;
+  readonly job: string;
+  /** Id of the destination node. */
+  readonly node: string;
+  /** The storage, for people: `file:///backups`. */
+  readonly storage: string;
+  /** Folder of the set below the storage's root. */
+  readonly path: string;
+  readonly error: BackupError;
+}
+
 /** Events of the engine, for node status, the terminal and the store. */
 export interface EngineEvents {
   state: [{ runId: string; job: string; state: RunState; nodes: readonly string[] }];
@@ -128,6 +141,8 @@ export interface EngineEvents {
   notice: [RunNotice];
   /** One database failed while the run goes on (R4). */
   artifactFailed: [{ runId: string; node: string; database: string; error: BackupError }];
+  /** A copy that a run needs does not hold. */
+  setDamaged: [DamagedSet];
   finished: [RunResult];
   /** A job has entered another state; after the `finished` of the run that brought it about. */
   jobChanged: [JobChange];

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { readAnnotations } from '../../lib/backupset/annotations.ts';
+import { readFile, truncate } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { annotationsOf, readAnnotations } from '../../lib/backupset/annotations.ts';
 import { listBackupSets } from '../../lib/backupset/catalog.ts';
 import type { DestinationDriver } from '../../lib/destinations/driver.ts';
 import { BackupEngine } from '../../lib/engine/backup-engine.ts';
 import type { RunAnnotations } from '../../lib/plan/run-annotations.ts';
+import type { DamagedSet } from '../../lib/runs/outcome.ts';
 import { ONE_COPY, planRun, TestClock, useLocalFolders } from '../support/engine-run.ts';
 import { FaultyDestination } from '../support/faulty-destination.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
@@ -59,6 +60,48 @@ describe('engine: what a run is told about its sets', () => {
     assert.equal(first?.status, 'rejected');
     assert.equal(second?.status, 'fulfilled');
     assert.deepEqual((await listBackupSets(a.driver, { prefix: 'sets', signal })).sets, []);
+  });
+
+  it('stands beside copies that were read back, whether they hold or not', async () => {
+    const [a, b] = [await folder(), await folder()];
+    const rotten: DestinationDriver = {
+      ...a.driver,
+      write: async (path, bytes, options) => {
+        const pending = await a.driver.write(path, bytes, options);
+        const commit = async () => {
+          await pending.commit();
+          if (path.endsWith('manifest.json'))
+            await truncate(join(a.root, dirname(path), 'orders.txt'), 99_999);
+        };
+        return { bytes: pending.bytes, commit, abort: () => pending.abort() };
+      },
+    };
+    const engine = new BackupEngine({ host: 'test-host', clock: new TestClock(), ...ONE_COPY });
+    const damaged: DamagedSet[] = [];
+    engine.events.on('setDamaged', (set) => damaged.push(set));
+    const source = new ScriptedSource({ name: 'orders', bytes: 100_000 });
+    const branches = [rotten, b.driver].map((to, index) => ({ to, name: `d${index}` }));
+    const { run, joins } = planRun(engine, [source], branches, {
+      needs: { destinations: 'copies', copies: 2 },
+    });
+    run.seal();
+    await Promise.allSettled(joins);
+    await engine.idle();
+
+    const [bad, good] = await Promise.all([a, b].map(({ driver }) => only(driver)));
+    const said = await Promise.all(
+      [bad, good].map((set) => annotationsOf(set ?? assert.fail(), { signal }).then(({ value }) => value)),
+    );
+    assert.deepEqual(
+      said.map(({ verifications }) => verifications.map(({ level, ok }) => [level, ok])),
+      [[['hash', false]], [['hash', true]]],
+    );
+    assert.match(said[0]?.knownBad?.reason ?? '', /only 99999/);
+    assert.equal(said[1]?.knownBad, undefined);
+    assert.deepEqual(
+      damaged.map(({ node, job, path, error }) => [node, job, path, error.code]),
+      [['d0', 'shop', bad?.path, 'incomplete']],
+    );
   });
 
   it('is told to a destination that gets its set from another one', async () => {
