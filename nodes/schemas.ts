@@ -8,6 +8,7 @@ import { activeCase, formOf, readSettings } from './forms/settings.ts';
 import { jobsNode } from './jobs/jobs.ts';
 import type { NodeRole } from './node-role.ts';
 import { notifierNodes } from './notifiers/notifier-nodes.ts';
+import { annotateNode } from './restore/annotate.ts';
 import { restoreNode } from './restore/restore.ts';
 import { verifyNode } from './restore/verify.ts';
 import { retentionNode } from './retention/retention.ts';
@@ -32,8 +33,8 @@ export const allNodes: readonly AnyNode[] = [
   sshNode,
   scheduleNode,
   webhookNode,
-  postgresNode,
   runEventsNode,
+  postgresNode,
   mysqlNode,
   sqliteNode,
   compressNode,
@@ -42,6 +43,7 @@ export const allNodes: readonly AnyNode[] = [
   ...destinationNodes,
   restoreNode,
   verifyNode,
+  annotateNode,
   retentionNode,
   ...notifierNodes,
   jobsNode,

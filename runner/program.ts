@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { VERIFY_LEVELS } from '../lib/backupset/verify-levels.ts';
 import { BackupError, toBackupError } from '../lib/errors.ts';
 import { knowEnvironmentSecrets } from '../lib/logs/redact.ts';
 import { PRODUCT } from '../lib/product.ts';
@@ -119,6 +120,9 @@ function addSetCommands(program: Command, run: Runner): void {
   withStorage(program.command('list'))
     .description('list the backup sets of a storage')
     .addOption(jobOption())
+    .option('--tag <tag>', 'only sets with this tag, may be given several times', collect)
+    .option('--pinned', 'only sets that are pinned')
+    .option('--known-bad', 'only sets that failed a verification')
     .addOption(jsonOption())
     .action(async (options) => run((await import('./commands/list.ts')).list, options));
   withStorage(program.command('show'))
@@ -128,16 +132,21 @@ function addSetCommands(program: Command, run: Runner): void {
     .addOption(jsonOption())
     .action(async (set, options) => run((await import('./commands/show.ts')).show, { set, ...options }));
   withKeys(withStorage(program.command('verify')))
-    .description('check a backup set')
-    .argument('<set>', SET_HELP)
+    .description('check a backup set, or several')
+    .argument('<set>', `${SET_HELP}; "all", "random" or "unverified"`)
     .addOption(jobOption())
     .addOption(
-      new Option('--level <level>', 'how deep: sizes, stored hashes, or the decoded content')
-        .choices(['manifest', 'hash', 'content'])
+      new Option('--level <level>', 'how deep: sizes, stored hashes, content, or a restore for a test')
+        .choices(VERIFY_LEVELS)
         .default('hash'),
     )
+    .addOption(serverOption())
+    .option('--assert <text>', 'what a restored database must answer: "SELECT … => >= 1"', collect)
+    .option('--scratch <dir>', 'folder for files of a test restore')
+    .option('--no-record', 'write nothing beside the set')
     .addOption(jsonOption())
     .action(async (set, options) => run((await import('./commands/verify.ts')).verify, { set, ...options }));
+  addAnnotationCommands(program, run);
   withKeys(withStorage(program.command('restore')))
     .description('put a database of a backup set back')
     .argument('<set>', SET_HELP)
@@ -211,6 +220,22 @@ function addSetCommands(program: Command, run: Runner): void {
     .action(async (id, options) => run((await import('./commands/logs.ts')).logs, { run: id, ...options }));
 }
 
+function addRunCommands(program: Command, run: Runner): void {
+  withStore(withData(program.command('queue')))
+    .description('list the runs that wait and go on')
+    .addOption(jsonOption())
+    .action(async (options) => run((await import('./commands/queue.ts')).queue, options));
+  withStore(withData(program.command('cancel')))
+    .description('end a run that waits or goes on, also one of another process')
+    .argument('<run>', 'id of the run, as queue shows it')
+    .option('--reason <text>', 'why; it stands in the history')
+    .option('--no-wait', 'do not wait until the run has ended')
+    .addOption(jsonOption())
+    .action(async (id, options) =>
+      run((await import('./commands/cancel.ts')).cancel, { run: id, ...options }),
+    );
+}
+
 function addJobCommands(program: Command, run: Runner): void {
   const jobs = program.command('jobs').description('jobs: how they stand, and what brings dead letters back');
   withStore(withData(jobs.command('list', { isDefault: true })))
@@ -240,22 +265,6 @@ function addJobCommands(program: Command, run: Runner): void {
     );
 }
 
-function addRunCommands(program: Command, run: Runner): void {
-  withStore(withData(program.command('queue')))
-    .description('list the runs that wait and go on')
-    .addOption(jsonOption())
-    .action(async (options) => run((await import('./commands/queue.ts')).queue, options));
-  withStore(withData(program.command('cancel')))
-    .description('end a run that waits or goes on, also one of another process')
-    .argument('<run>', 'id of the run, as queue shows it')
-    .option('--reason <text>', 'why; it stands in the history')
-    .option('--no-wait', 'do not wait until the run has ended')
-    .addOption(jsonOption())
-    .action(async (id, options) =>
-      run((await import('./commands/cancel.ts')).cancel, { run: id, ...options }),
-    );
-}
-
 function addNotifyCommands(program: Command, run: Runner): void {
   const notify = program.command('notify').description('notifiers of a flow');
   withCredentials(notify.command('test'))
@@ -264,6 +273,39 @@ function addNotifyCommands(program: Command, run: Runner): void {
     .option('--node <name>', 'name or id of the notifier; not needed when the flow has one only')
     .addOption(jsonOption())
     .action(async (options) => run((await import('./commands/notify.ts')).notifyTest, options));
+}
+
+function addAnnotationCommands(program: Command, run: Runner): void {
+  withAnnotation(program.command('tag'))
+    .description('add tags to a backup set')
+    .argument('<set>', SET_HELP)
+    .argument('<tags...>', 'words without blanks')
+    .option('--remove', 'take them away')
+    .action(async (set, tags, options) =>
+      run((await import('./commands/annotate.ts')).tag, { set, tags, ...options }),
+    );
+  withAnnotation(program.command('note'))
+    .description('write a note about a backup set')
+    .argument('<set>', SET_HELP)
+    .argument('<text>', 'the note; "" for none')
+    .action(async (set, text, options) =>
+      run((await import('./commands/annotate.ts')).note, { set, text, ...options }),
+    );
+  withAnnotation(program.command('pin'))
+    .description('keep a backup set: retention never removes it')
+    .argument('<set>', SET_HELP)
+    .action(async (set, options) => run((await import('./commands/annotate.ts')).pin, { set, ...options }));
+  withAnnotation(program.command('unpin'))
+    .description('let retention decide about a backup set again')
+    .argument('<set>', SET_HELP)
+    .action(async (set, options) => run((await import('./commands/annotate.ts')).unpin, { set, ...options }));
+}
+
+function withAnnotation(command: Command): Command {
+  return withStorage(command)
+    .addOption(jobOption())
+    .option('--replace-damaged', 'begin anew where the annotations cannot be read')
+    .addOption(jsonOption());
 }
 
 function addKeyCommands(program: Command, run: Runner): void {

@@ -1,8 +1,11 @@
 import { listBackupSets } from '../lib/backupset/catalog.ts';
 import { joinPath } from '../lib/backupset/names.ts';
 import { type BackupSet, openBackupSet } from '../lib/backupset/reader.ts';
+import type { VerifyLevel } from '../lib/backupset/verify-levels.ts';
 import type { DestinationDriver } from '../lib/destinations/driver.ts';
 import { BackupError } from '../lib/errors.ts';
+import { type Sample, type SampledSet, sampleSets } from '../lib/restore/sample-sets.ts';
+import { withAnnotations } from './set-annotations.ts';
 
 /** A folder of a storage that backup sets are looked for in. */
 export interface StoragePlace {
@@ -29,6 +32,39 @@ export async function findSet(place: StoragePlace, query: SetQuery): Promise<Bac
     return openBackupSet(place.driver, joinPath(place.prefix, path), query.signal);
   }
   return setById(place, query);
+}
+
+/** Words for several sets, or for one that is chosen among them. */
+const SAMPLES: Readonly<Record<string, Sample>> = {
+  all: { which: 'all' },
+  random: { which: 'random', last: 30 },
+  unverified: { which: 'unverified' },
+};
+
+/**
+ * Finds the sets that a person named: one, or by a word those of a job.
+ * @param query `all`, `random`, `unverified`, or what `findSet` takes
+ * @throws BackupError as `findSet`
+ */
+export async function findSets(
+  place: StoragePlace,
+  query: SetQuery,
+  level: VerifyLevel,
+): Promise<readonly BackupSet[]> {
+  const sample = Object.hasOwn(SAMPLES, query.set) ? SAMPLES[query.set] : undefined;
+  if (sample === undefined) return [await findSet(place, query)];
+  const { sets, unreadable } = await catalogue(place, query);
+  const [unread] = unreadable;
+  // Sets that cannot be read must not look as if they had been verified.
+  if (unread !== undefined) throw unread.error;
+  const chosen = sampleSets(await annotated(sets, query.signal), sample, level);
+  if (chosen.length === 0) throw noSets(place, query.job);
+  return chosen;
+}
+
+async function annotated(sets: readonly BackupSet[], signal: AbortSignal): Promise<SampledSet[]> {
+  const read = await withAnnotations(sets, signal);
+  return read.map(({ set, annotations }) => ({ set, annotations: annotations.value }));
 }
 
 async function latestSet(place: StoragePlace, query: SetQuery): Promise<BackupSet> {

@@ -3,14 +3,13 @@ import { parseValue } from '../parse.ts';
 import { note, type RunAnnotations, tag } from '../plan/run-annotations.ts';
 import {
   type Annotations,
-  isAsDeep,
   type KnownBad,
   MAX_VERIFICATIONS,
   NO_ANNOTATIONS,
   shortMessage,
   type Verification,
-  type VerifyLevel,
 } from './annotation-format.ts';
+import { isAsDeep, type VerifyLevel } from './verify-levels.ts';
 
 /** What a person wants to be said about a set from now on; what is absent stays as it is. */
 export interface AnnotationWish {

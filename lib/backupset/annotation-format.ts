@@ -2,14 +2,7 @@ import { z } from 'zod';
 import { BackupError } from '../errors.ts';
 import { parseValue } from '../parse.ts';
 import { note, tag } from '../plan/run-annotations.ts';
-
-/**
- * How deep a verification looks, each deeper than the one before. `manifest`: the files are there and have their
- * sizes. `hash`: their bytes are read back and compared. `content`: they are also decrypted and decompressed, and
- * the raw bytes compared with those of the proven dump. `restore`: they are restored for a test, rows counted.
- */
-export const VERIFY_LEVELS = ['manifest', 'hash', 'content', 'restore'] as const;
-export type VerifyLevel = (typeof VERIFY_LEVELS)[number];
+import { VERIFY_LEVELS } from './verify-levels.ts';
 
 /** How many verifications a set remembers: the latest. */
 export const MAX_VERIFICATIONS = 20;
@@ -103,11 +96,6 @@ export function annotationsText(value: Annotations): string {
   const parsed = parseValue(annotations, value);
   if (!parsed.ok) throw new BackupError('invalid-config', `These annotations are refused: ${parsed.problem}`);
   return `${JSON.stringify(parsed.value, null, 2)}\n`;
-}
-
-/** True when `level` looks at least as deep as the other. */
-export function isAsDeep(level: VerifyLevel, other: VerifyLevel): boolean {
-  return VERIFY_LEVELS.indexOf(level) >= VERIFY_LEVELS.indexOf(other);
 }
 
 /** A text as a verification can keep it. */

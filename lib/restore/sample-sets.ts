@@ -1,5 +1,6 @@
-import { type Annotations, isAsDeep, type VerifyLevel } from '../backupset/annotation-format.ts';
+import type { Annotations } from '../backupset/annotation-format.ts';
 import type { BackupSet } from '../backupset/reader.ts';
+import { isAsDeep, type VerifyLevel } from '../backupset/verify-levels.ts';
 
 /** Which sets of a job are looked at. */
 export type Sample =

@@ -1,9 +1,9 @@
 import { orAbort } from '../abort.ts';
-import { isAsDeep, type VerifyLevel } from '../backupset/annotation-format.ts';
 import { isStored, type StoredArtifact } from '../backupset/manifest.ts';
 import { joinPath } from '../backupset/names.ts';
 import type { BackupSet } from '../backupset/reader.ts';
 import { readStored } from '../backupset/stored-stream.ts';
+import { isAsDeep, type VerifyLevel } from '../backupset/verify-levels.ts';
 import { drain } from '../bytes/drain.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../errors.ts';
 import type { KeyRing } from '../keys/keys.ts';

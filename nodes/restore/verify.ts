@@ -1,25 +1,42 @@
 import { z } from 'zod';
-import { BackupError } from '../../lib/errors.ts';
+import type { BackupSet } from '../../lib/backupset/reader.ts';
+import { VERIFY_LEVELS, type VerifyLevel } from '../../lib/backupset/verify-levels.ts';
+import { BackupError, toBackupError } from '../../lib/errors.ts';
+import { eventError } from '../../lib/events/run-event.ts';
+import { oneLine } from '../../lib/events/summaries.ts';
+import type { KeyRing } from '../../lib/keys/keys.ts';
+import { parseAssertion } from '../../lib/restore/assertions.ts';
+import { sweepScratches, type TestPlace } from '../../lib/restore/test-restore.ts';
+import { problemsIn, recordVerification, verificationError } from '../../lib/restore/verdict.ts';
 import { type VerifyReport, verifySet } from '../../lib/restore/verify.ts';
 import { type BackupMessage, type Deliver, defineNode, type NodeContext } from '../define-node.ts';
 import { configNode, nodeName } from '../forms/common-fields.ts';
 import { byteProgress, success } from '../status/status-text.ts';
-import { chooseSet, keysOf, type SetChoice, setChoices } from './choose-set.ts';
-
-const VERIFY_LEVELS = ['manifest', 'hash', 'content'] as const;
+import { keysOf, setChoices } from './choose-set.ts';
+import { chooseSets, type SampleChoice, sampleChoices } from './choose-sets.ts';
+import { restoreOptions, restoreServer, serverRestoreOptions } from './restore-options.ts';
 
 const first = { name: nodeName };
 const rest = {
   level: z.enum(VERIFY_LEVELS).default('hash').meta({ icon: 'fa-check-square-o' }),
   key: configNode(['dbackup-key'], 'fa-key').optional(),
+  server: restoreOptions.server,
+  assertions: z
+    .array(z.string().regex(/\S => \S/, 'must be SELECT … => expected'))
+    .default([])
+    .meta({ icon: 'fa-question-circle-o', placeholder: 'SELECT count(*) FROM orders => >= 1000' }),
+  spoolDirectory: serverRestoreOptions.spoolDirectory,
 };
 
-type Settings = SetChoice & {
-  readonly level: (typeof VERIFY_LEVELS)[number];
+type Settings = SampleChoice & {
+  readonly level: VerifyLevel;
   readonly key?: string | undefined;
+  readonly server?: string | undefined;
+  readonly assertions: readonly string[];
+  readonly spoolDirectory: string;
 };
 
-/** Reads a stored backup set back and checks it against its manifest. */
+/** Checks stored backup sets: from a look at their files to a restore for a test. */
 export const verifyNode = defineNode({
   type: 'dbackup-verify',
   set: 'restore',
@@ -32,6 +49,9 @@ export const verifyNode = defineNode({
     z.object({ ...first, ...setChoices.message, ...rest }),
     z.object({ ...first, ...setChoices.latest, ...rest }),
     z.object({ ...first, ...setChoices.path, ...rest }),
+    z.object({ ...first, ...sampleChoices.random, ...rest }),
+    z.object({ ...first, ...sampleChoices.unverified, ...rest }),
+    z.object({ ...first, ...sampleChoices.all, ...rest }),
   ]),
   setup: (context) => ({ onInput: (message, deliver) => verify(context, message, deliver) }),
 });
@@ -41,42 +61,107 @@ async function verify(
   message: BackupMessage,
   deliver: Deliver,
 ): Promise<void> {
-  const { settings } = context;
-  const signal = context.runtime.closing;
+  const { settings, runtime } = context;
+  const { level } = settings;
+  const signal = runtime.closing;
+  const place = placeOf(context);
   const keys = await keysOf(context, settings.key);
-  const set = await chooseSet(context, settings, message, signal);
-  const onProgress = (done: number, total: number) => context.progress(byteProgress(done, total));
-  const report = await verifySet({ set, level: settings.level, keys, signal, onProgress });
-  const payload = plainReport(report);
-  if (!report.ok) {
+  const sets = await chooseSets(context, settings, message, { level, signal });
+  if (level === 'restore') await sweep(context, place, signal);
+  const reports: VerifyReport[] = [];
+  for (const set of sets) reports.push(await verifyOne(context, set, { place, keys, signal }));
+  const payload = settings.from === 'all' ? plainReports(level, reports) : plainReport(reports);
+  const failed = reports.filter(({ ok }) => !ok);
+  if (failed.length > 0) {
     // The Catch node that gets the error gets the report with it.
     message.payload = payload;
-    throw verdict(report);
+    throw failureOf(failed);
   }
-  context.status(success(new Date(), sum(report)));
+  context.status(success(new Date(), sum(reports)));
   deliver({ ...message, payload });
 }
 
-function plainReport({ set, level, ok, artifacts }: VerifyReport) {
-  const files = artifacts.map(({ database, file, bytes, ok: fine, error }) => ({
+/** @throws BackupError `invalid-config` when the place is not set up, or an assertion is none */
+function placeOf(context: NodeContext<Settings>): TestPlace {
+  const { server, assertions, spoolDirectory } = context.settings;
+  return {
+    server: restoreServer(context, server),
+    folder: spoolDirectory,
+    assertions: assertions.map(parseAssertion),
+  };
+}
+
+interface Means {
+  readonly place: TestPlace;
+  readonly keys: KeyRing;
+  readonly signal: AbortSignal;
+}
+
+async function verifyOne(
+  context: NodeContext<Settings>,
+  set: BackupSet,
+  { place, keys, signal }: Means,
+): Promise<VerifyReport> {
+  const { settings, runtime } = context;
+  const onProgress = (done: number, total: number) => context.progress(byteProgress(done, total));
+  const report = await verifySet({ set, level: settings.level, keys, place, signal, onProgress });
+  const { verdict, error } = await recordVerification(set, report, { signal, clock: runtime.clock });
+  if (error !== undefined) context.warn(`What was found is not written beside the set: ${error.message}`);
+  if (verdict === 'bad') tell(context, set, report);
+  return report;
+}
+
+function tell(context: NodeContext<Settings>, { driver, path, manifest }: BackupSet, report: VerifyReport) {
+  const error = verificationError(report);
+  context.runtime.happenings.tell({
+    event: 'verification-failed',
+    job: manifest.job,
+    runId: manifest.runId,
+    storage: driver.describe(),
+    path,
+    level: report.level,
+    error: eventError(error),
+    problems: problemsIn(report).map(oneLine),
+    summary: oneLine(`The backup set ${path} of ${manifest.job} does not hold: ${error.message}`),
+  });
+}
+
+/** What killed test restores have left must not pile up; that it stays is no reason not to verify. */
+async function sweep(context: NodeContext<unknown>, place: TestPlace, signal: AbortSignal): Promise<void> {
+  try {
+    const swept = await sweepScratches(place, signal);
+    if (swept.length > 0) context.warn(`Removed what killed test restores had left: ${swept.join(', ')}`);
+  } catch (error) {
+    context.warn(`What killed test restores have left was not looked for: ${toBackupError(error).message}`);
+  }
+}
+
+function plainReport([report]: readonly VerifyReport[]) {
+  if (report === undefined) throw new BackupError('internal', 'Nothing was verified');
+  const { set, level, ok, artifacts } = report;
+  const files = artifacts.map(({ database, file, bytes, ok: fine, found, error }) => ({
     database,
     file,
     bytes,
     ok: fine,
+    ...(found === undefined ? {} : { found }),
     ...(error === undefined ? {} : { error: error.message }),
   }));
   return { set, level, ok, files };
 }
 
-function verdict({ set, artifacts }: VerifyReport): BackupError {
-  const bad = artifacts.filter(({ ok }) => !ok);
-  const reasons = bad.map(({ file, error }) => `${file}: ${error?.message ?? 'failed'}`).join('; ');
-  return new BackupError(
-    bad[0]?.error?.code ?? 'corrupt',
-    `${bad.length} of ${artifacts.length} files of set ${set} did not pass: ${reasons}`,
-  );
+function plainReports(level: VerifyLevel, reports: readonly VerifyReport[]) {
+  const sets = reports.map((report) => plainReport([report]));
+  return { level, ok: sets.every(({ ok }) => ok), sets };
 }
 
-function sum({ artifacts }: VerifyReport): number {
-  return artifacts.reduce((total, { bytes }) => total + bytes, 0);
+function failureOf(failed: readonly VerifyReport[]): BackupError {
+  const [only, ...others] = failed.map(verificationError);
+  if (only === undefined || others.length === 0) return only ?? new BackupError('internal', 'Nothing failed');
+  const messages = [only, ...others].map(({ message }) => message);
+  return new BackupError(only.code, messages.join('. '), { transient: false });
+}
+
+function sum(reports: readonly VerifyReport[]): number {
+  return reports.flatMap(({ artifacts }) => artifacts).reduce((total, { bytes }) => total + bytes, 0);
 }

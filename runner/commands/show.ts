@@ -1,3 +1,4 @@
+import { annotationsOf, type StoredAnnotations } from '../../lib/backupset/annotations.ts';
 import { isStored, type Manifest, type StoredArtifact } from '../../lib/backupset/manifest.ts';
 import { isServerWide } from '../../lib/restore/choose-artifact.ts';
 import type { StepRecord } from '../../lib/transforms/records.ts';
@@ -5,6 +6,7 @@ import { formatBytes } from '../../nodes/status/quantities.ts';
 import type { CommandBody } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { formatTime, printable } from '../format.ts';
+import { lastVerification } from '../set-annotations.ts';
 import { openPlace, type StorageOptions } from '../storage-options.ts';
 import { findSet } from '../stored-sets.ts';
 
@@ -18,12 +20,17 @@ export interface ShowInput extends StorageOptions {
 export const show: CommandBody<ShowInput> = async (input, { output, signal, env }) => {
   const place = await openPlace(input, env);
   const set = await findSet(place, { set: input.set, job: input.job, signal });
-  if (input.json) output.json(set.manifest);
-  else output.print(describeManifest(set.manifest, `${place.driver.describe()}/${set.path}`));
+  if (input.json) {
+    output.json(set.manifest);
+    return EXIT.ok;
+  }
+  const annotations = await annotationsOf(set, { signal });
+  const where = `${place.driver.describe()}/${set.path}`;
+  output.print(describeManifest(set.manifest, where, describeAnnotations(annotations)));
   return EXIT.ok;
 };
 
-function describeManifest(manifest: Manifest, where: string): string {
+function describeManifest(manifest: Manifest, where: string, annotations: readonly string[]): string {
   const lines = [
     `Set        ${manifest.set} (${manifest.status})`,
     `Job        ${manifest.job}`,
@@ -33,6 +40,7 @@ function describeManifest(manifest: Manifest, where: string): string {
     `Host       ${manifest.host}`,
     `Run        ${manifest.runId}`,
     `Written by ${manifest.product.name} ${manifest.product.version}`,
+    ...annotations,
     ...manifest.artifacts.flatMap((artifact) => [
       '',
       headingOf(artifact),
@@ -41,6 +49,19 @@ function describeManifest(manifest: Manifest, where: string): string {
     ]),
   ];
   return lines.map(printable).join('\n');
+}
+
+function describeAnnotations({ value, error }: StoredAnnotations): string[] {
+  if (error !== undefined) return [`Annotated  ${error.message} (it counts as pinned)`];
+  const { tags, note, pinned, knownBad } = value;
+  const verified = lastVerification(value);
+  return [
+    ...(tags.length === 0 ? [] : [`Tags       ${tags.join(', ')}`]),
+    ...(note === undefined ? [] : [`Note       ${note}`]),
+    ...(pinned ? ['Pinned     yes: retention does not remove it'] : []),
+    ...(verified === undefined ? [] : [`Verified   ${verified}`]),
+    ...(knownBad === undefined ? [] : [`KNOWN BAD  since ${formatTime(knownBad.since)}: ${knownBad.reason}`]),
+  ];
 }
 
 /** Roles and users are dumped beside the databases, and belong to the whole server. */
@@ -56,8 +77,14 @@ function describeStored(artifact: StoredArtifact): string[] {
     `Raw        ${formatBytes(artifact.raw.bytes)} ${artifact.format} ${artifact.engineVersion}, SHA-256 ${artifact.raw.sha256}`,
     `Steps      ${artifact.steps.map(describeStep).join(', ') || 'none'}`,
     `Proof      ${artifact.proof.statement}`,
+    ...(artifact.tables === undefined ? [] : [`Rows       ${describeRows(artifact.tables)}`]),
     ...artifact.warnings.map((warning) => `Warning    ${warning}`),
   ];
+}
+
+function describeRows(tables: NonNullable<StoredArtifact['tables']>): string {
+  const total = tables.reduce((sum, { rows }) => sum + rows, 0);
+  return `${total} in ${tables.length} ${tables.length === 1 ? 'table' : 'tables'}`;
 }
 
 function describeStep(step: StepRecord): string {

@@ -10,14 +10,12 @@ import {
 import {
   type Annotations,
   annotationsText,
-  isAsDeep,
   MAX_VERIFICATIONS,
   NO_ANNOTATIONS,
   parseAnnotations,
-  VERIFY_LEVELS,
   type Verification,
-  type VerifyLevel,
 } from '../../lib/backupset/annotation-format.ts';
+import { isAsDeep, VERIFY_LEVELS, type VerifyLevel } from '../../lib/backupset/verify-levels.ts';
 import { BackupError } from '../../lib/errors.ts';
 
 const tags = fc.uniqueArray(fc.constantFrom('a', 'b', 'pre-migration', 'über', 'v1.2'), { maxLength: 4 });
