@@ -9,6 +9,7 @@ import { knowEnvironmentSecrets } from '../lib/logs/redact.ts';
 import { RunLog } from '../lib/logs/run-log.ts';
 import { sweepPrivateFolders } from '../lib/private-folders.ts';
 import type { QueueLimits } from '../lib/queue/limits.ts';
+import { SharedServers } from '../lib/queue/shared-servers.ts';
 import { CancelWatch } from '../lib/runs/cancel-watch.ts';
 import { JobBook } from '../lib/runs/job-book.ts';
 import { describeLeft, drainSignal, type ShutdownPlan } from '../lib/runs/shutdown.ts';
@@ -165,6 +166,10 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
       ? new SharedQueue(kept.place, kept.leaseMs, closing.signal, RED.log)
       : undefined;
   const store = () => history.open();
+  const sharedLimits =
+    kept.place.kind === 'postgresql'
+      ? new SharedServers(kept.place, limits.perServer, (text) => RED.log.warn(`[dbackup] ${text}`))
+      : undefined;
   knowEnvironmentSecrets(process.env);
   const runLog = new RunLog({
     clock,
@@ -179,7 +184,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     deadLettered: (change) => reports.deadLettered(change, watched.sourcesOfJob(change.job)),
   });
   const journal = jobs.journal(runLog.journal(history.journal));
-  const engine = new BackupEngine({ journal, retries: retryLimits(settings), limits, clock });
+  const engine = new BackupEngine({ journal, retries: retryLimits(settings), limits, sharedLimits, clock });
   recordStages(engine.events, (runId, text) => history.stage(runId, text), clock);
   runLog.follow(engine.events);
   jobs.follow(engine);
@@ -281,6 +286,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     jobsBehind.dispose();
     deploys.dispose();
     await sharedQueue?.close();
+    await sharedLimits?.close();
     await history.close();
     release();
   };

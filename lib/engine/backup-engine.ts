@@ -9,6 +9,7 @@ import { NEEDS_ALL, type RunNeeds } from '../plan/needs.ts';
 import type { RunAnnotations } from '../plan/run-annotations.ts';
 import { NO_QUEUE_LIMITS, type QueueLimits } from '../queue/limits.ts';
 import { type QueuePlace, RunQueue } from '../queue/run-queue.ts';
+import type { SharedLimits } from '../queue/shared-servers.ts';
 import { NO_JOURNAL, type RunJournal } from '../runs/journal.ts';
 import type { CommittedSet, EngineEvents, RunResult } from '../runs/outcome.ts';
 import { type ActiveState, mayFollow, type RunState } from '../runs/states.ts';
@@ -34,6 +35,8 @@ export interface EngineOptions {
   readonly stallMs?: number;
   /** How many runs may go on at a time; as many as there are without it. */
   readonly limits?: QueueLimits;
+  /** Those that it keeps together with other processes. */
+  readonly sharedLimits?: SharedLimits | undefined;
   readonly rememberMs?: number;
   /** What is tried again, and how often. */
   readonly retries?: Partial<RetryLimits>;
@@ -70,6 +73,8 @@ interface RunEntry {
   readonly end: () => void;
   /** Gives its place in the queue back. */
   leaveQueue: () => void;
+  /** Where it stands while it waits for runs of other processes. */
+  elsewhere?: QueuePlace;
   state: RunState;
   /** Everything is decided: nothing is left to cancel. */
   concluded: boolean;
@@ -89,6 +94,7 @@ export class BackupEngine {
   readonly #remembered: RememberedDestinations;
   readonly #copies: SetCopies;
   readonly #queue: RunQueue;
+  readonly #sharedLimits: SharedLimits | undefined;
   #closing: string | undefined;
 
   constructor(options: EngineOptions = {}) {
@@ -99,6 +105,7 @@ export class BackupEngine {
     this.#retries = new Retries({ ...DEFAULT_LIMITS, ...options.retries }, clock, random);
     this.#remembered = new RememberedDestinations(options.rememberMs ?? DEFAULT_REMEMBER_MS);
     this.#copies = new SetCopies(this.#stallMs);
+    this.#sharedLimits = options.sharedLimits;
     this.#queue = new RunQueue(options.limits ?? NO_QUEUE_LIMITS, (runId, place) => {
       this.#tellPlace(runId, place);
     });
@@ -150,8 +157,8 @@ export class BackupEngine {
   }
 
   activeRuns(): ActiveRun[] {
-    return [...this.#runs].map(([runId, { planning, state }]) => {
-      const place = state === 'queued' ? this.#queue.placeOf(runId) : undefined;
+    return [...this.#runs].map(([runId, { planning, state, elsewhere }]) => {
+      const place = state === 'queued' ? (elsewhere ?? this.#queue.placeOf(runId)) : undefined;
       return {
         runId,
         job: planning.job,
@@ -265,7 +272,22 @@ export class BackupEngine {
     const { servers } = entry.planning;
     const { signal } = entry.controller;
     entry.leaveQueue = await this.#queue.enter({ id: sealed.id, servers }, signal);
+    await this.#waitForOthers(entry, servers);
     await this.#follow(entry, 'running');
+  }
+
+  /** Until runs of other processes have left its servers. */
+  async #waitForOthers(entry: RunEntry, servers: readonly string[]): Promise<void> {
+    if (this.#sharedLimits === undefined) return;
+    const giveBack = await this.#sharedLimits.take(servers, entry.controller.signal, () => {
+      entry.elsewhere = { position: 1, count: 1, server: servers[0], elsewhere: true };
+      this.#tellPlace(entry.planning.id, entry.elsewhere);
+    });
+    const leave = entry.leaveQueue;
+    entry.leaveQueue = () => {
+      giveBack();
+      leave();
+    };
   }
 
   /** A history that cannot be written at this late hour costs no set. */

@@ -42,7 +42,7 @@ export class QueueCheck implements HealthCheck {
   look(): Verdict {
     const runs = this.#parts.activeRuns();
     const [first, ...others] = runs
-      .filter(({ place }) => place !== undefined)
+      .filter(({ place }) => place !== undefined && place.elsewhere === undefined)
       .toSorted((a, b) => (a.place?.position ?? 0) - (b.place?.position ?? 0));
     if (first === undefined) return { state: 'ok', message: 'No run waits' };
     const now = this.#parts.clock.now();
@@ -63,7 +63,9 @@ export class QueueCheck implements HealthCheck {
 
   #hasRoom({ servers }: ActiveRun, runs: readonly ActiveRun[]): boolean {
     const { concurrency, perServer } = this.#parts.limits;
-    const going = runs.filter(({ state, place }) => state !== 'planning' && place === undefined);
+    const going = runs.filter(
+      ({ state, place }) => state !== 'planning' && (place === undefined || place.elsewhere === true),
+    );
     if (going.length >= concurrency) return false;
     return servers.every((server) => going.filter((run) => run.servers.includes(server)).length < perServer);
   }

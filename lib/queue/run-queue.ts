@@ -16,6 +16,8 @@ export interface QueuePlace {
   readonly count: number;
   /** A server of its own that is busy, or kept for a run before it; undefined when too many runs go on at all. */
   readonly server: string | undefined;
+  /** It is its turn here, and runs of other processes read from its servers. */
+  readonly elsewhere?: true;
 }
 
 interface Waiting {
