@@ -17,10 +17,13 @@ const SVG = 'http://www.w3.org/2000/svg';
 /** Side of the square of a day, and what lies between two, in units of the picture. */
 const DAY = 10;
 const STEP = 12;
-/** Above the squares stand the months, below them the curve. */
+/** Weeks that stand side by side: more would be too small to see in a form. */
+const BAND = 30;
+/** Above the squares of a band stand its months, below the last one the curve. */
 const TOP = 14;
+const BAND_HEIGHT = TOP + 7 * STEP + 6;
 const CURVE = 36;
-const GAP = 10;
+const WIDTH = BAND * STEP - (STEP - DAY);
 const DAY_MS = 86_400_000;
 const RULES = ['last', 'within', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'];
 
@@ -67,28 +70,23 @@ class Picture {
     this.#calendar = calendar;
     this.#text = text;
     const { dates } = calendar;
-    const weeks = placeOf(calendar, dates.length - 1).column + 1;
-    const height = TOP + 7 * STEP + GAP + CURVE;
-    this.element = drawn('svg', { viewBox: `0 0 ${weeks * STEP} ${height}`, role: 'img' });
+    const bands = placeOf(calendar, dates.length - 1).band + 1;
+    const height = bands * BAND_HEIGHT + CURVE;
+    const month = new Intl.DateTimeFormat(undefined, { month: 'short', timeZone: 'UTC' });
+    this.element = drawn('svg', { viewBox: `0 0 ${WIDTH} ${height}`, role: 'img' });
     this.element.setAttribute('aria-label', text('calendar.label'));
     for (const [index, date] of dates.entries()) {
-      const { column, row } = placeOf(calendar, index);
-      const month = date.slice(5, 7);
+      const { x, y, top, column } = placeOf(calendar, index);
       // A month that begins in the last column would be cut off.
-      if (date.endsWith('-01') && column < weeks - 2)
-        this.#write(column * STEP, month === '01' ? date.slice(0, 4) : month);
-      const square = drawn('rect', {
-        x: column * STEP,
-        y: TOP + row * STEP,
-        width: DAY,
-        height: DAY,
-        rx: 1.5,
-      });
+      if (date.endsWith('-01') && column < BAND - 1) {
+        this.#write(x, top, date.endsWith('-01-01') ? date.slice(0, 4) : month.format(new Date(date)));
+      }
+      const square = drawn('rect', { x, y, width: DAY, height: DAY, rx: 1.5 });
       square.append(drawn('title', {}));
       this.#days.push(square);
       this.element.append(square);
     }
-    this.#drawCurve(weeks * STEP, height);
+    this.#drawCurve(height);
     this.#mark = drawn('line', { class: 'dbackup-calendar-mark', y1: height - CURVE, y2: height });
     this.element.append(this.#mark);
   }
@@ -109,36 +107,48 @@ class Picture {
     this.#mark.setAttribute('x2', String(x));
   }
 
-  #drawCurve(width: number, height: number): void {
+  #drawCurve(height: number): void {
     const { stored } = this.#calendar;
     const most = Math.max(1, ...stored);
     const points = stored.map((count, day) => `${this.#x(day)},${height - (count / most) * (CURVE - 2)}`);
-    const area = `0,${height} ${points.join(' ')} ${this.#x(stored.length - 1)},${height}`;
+    const area = `0,${height} ${points.join(' ')} ${WIDTH},${height}`;
     this.element.append(
       drawn('polygon', { class: 'dbackup-calendar-area', points: area }),
       drawn('polyline', { class: 'dbackup-calendar-curve', points: points.join(' ') }),
-      drawn('line', { class: 'dbackup-calendar-axis', x1: 0, x2: width, y1: height, y2: height }),
+      drawn('line', { class: 'dbackup-calendar-axis', x1: 0, x2: WIDTH, y1: height, y2: height }),
     );
   }
 
-  #write(x: number, label: string): void {
-    const written = drawn('text', { x, y: TOP - 4 });
+  #write(x: number, y: number, label: string): void {
+    const written = drawn('text', { x, y });
     written.textContent = label;
     this.element.append(written);
   }
 
-  /** Days of the curve lie below their weeks. */
   #x(day: number): number {
-    return (placeOf(this.#calendar, 0).row + day) * (STEP / 7);
+    return (day / Math.max(1, this.#calendar.dates.length - 1)) * WIDTH;
   }
 }
 
+interface Place {
+  readonly band: number;
+  readonly column: number;
+  readonly x: number;
+  readonly y: number;
+  /** Where the months of its band are written. */
+  readonly top: number;
+}
+
 /** Weeks are columns that begin on Monday. */
-function placeOf({ dates }: RetentionCalendar, index: number): { column: number; row: number } {
+function placeOf({ dates }: RetentionCalendar, index: number): Place {
   const first = Date.parse(`${dates[0]}T00:00:00Z`);
   const offset = (new Date(first).getUTCDay() + 6) % 7;
   const days = Math.round((Date.parse(`${dates[index]}T00:00:00Z`) - first) / DAY_MS) + offset;
-  return { column: Math.floor(days / 7), row: days % 7 };
+  const week = Math.floor(days / 7);
+  const band = Math.floor(week / BAND);
+  const column = week % BAND;
+  const y = band * BAND_HEIGHT + TOP;
+  return { band, column, x: column * STEP, y: y + (days % 7) * STEP, top: y - 4 };
 }
 
 /** The rules that keep something on any day, and what is removed. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DURATION_PATTERN } from '../../lib/retention/calendar-duration.ts';
 import { refuseWrongPolicy, retentionOptions } from '../../lib/retention/options.ts';
 import { configNode, jobName, nodeName, storageFolder } from '../forms/common-fields.ts';
 import { storageTypes } from '../storages.ts';
@@ -13,7 +14,7 @@ const place = { storage: configNode(storageTypes, 'fa-hdd-o'), folder: storageFo
 
 const rest = {
   keepLast: keepLast.unwrap().default(3).meta({ icon: 'fa-clone' }),
-  keepWithin: keepWithin.meta({ icon: 'fa-history', placeholder: '30d' }),
+  keepWithin: keepWithin.meta({ icon: 'fa-history', placeholder: '30d', pattern: DURATION_PATTERN }),
   keepHourly: keepHourly.meta({ icon: 'fa-clock-o' }),
   keepDaily: keepDaily.unwrap().default(14).meta({ icon: 'fa-calendar-o' }),
   keepWeekly: keepWeekly.unwrap().default(8).meta({ icon: 'fa-calendar-check-o' }),
