@@ -57,6 +57,7 @@ export class NotificationDispatcher {
   /** Begins to remind, and to send digests. */
   begin(): void {
     const { policy } = this.#parts;
+    if (this.#stopped) return;
     if (policy.reminderHours > 0) this.#remindLater();
     if (!policy.deliver.startsWith('digest')) return;
     this.#digests = this.#schedule();

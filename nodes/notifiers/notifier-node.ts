@@ -52,7 +52,8 @@ export function notifierNode<Schema extends SettingsSchema>(given: NotifierNode<
         offers: [offer(NOTIFIER, { channel: () => made })],
         start: () => {
           running().begin();
-          reportFaults(context, faults(settings));
+          // Until then Node-RED does not know the node, nor the Catch nodes around it.
+          context.runtime.deploys.onceStarted(() => reportFaults(context, faults(settings)));
         },
         close: () => notifications?.stop(),
         onInput: (message, deliver) => running().tell(message, deliver),

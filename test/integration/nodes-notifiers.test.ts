@@ -196,12 +196,11 @@ describe('notifiers in Node-RED', function () {
     const flows = template('35-notify-teams').map((entry) =>
       entry.type === 'dbackup-teams' ? { ...entry, body: 'fine\n{% if job %}' } : entry,
     );
-    const { runtime, records, lines } = await start(flows as FlowEntry[]);
-    await until(
-      () =>
-        lines.some(({ message }) => /the template has an error in line 2/.test(message)) ||
-        servers.requests('/teams/').length > 0,
-    );
+    const { runtime, records } = await start(flows as FlowEntry[]);
+    const [told] = await records('Errors', 1);
+    const message = (told as { error?: { message: string } } | undefined)?.error?.message;
+    assert.match(message ?? '', /body: the template has an error in line 2/);
+    await runtime.tracker.idle();
     const before = servers.requests('/teams/').length;
     runtime.fire(idOf(flows as FlowEntry[], 'dbackup-teams'), { payload: sampleEvent('failed') });
     await records('Result', 1);
