@@ -217,16 +217,32 @@ describe('set folders of a storage', () => {
     }
   });
 
+  it('are known as the remains of a removal by its mark, unless somebody has written there since', () => {
+    const marked = (...more: (readonly [string, number])[]) =>
+      folderOf([['shop.sqlite', HOUR], ['RESTORE.md', HOUR], ['removed.json', 3 * HOUR], ...more]);
+    assert.deepEqual(judgeOrphan(marked(), given), { isOrphan: true });
+    assert.deepEqual(judgeOrphan(folderOf([['removed.json', HOUR]]), given), { isOrphan: true });
+    const begunAnew = judgeOrphan(marked(['wiki.sqlite', 4 * HOUR]), given);
+    assert.ok(!begunAnew.isOrphan && begunAnew.why === 'doubtful');
+    const strange = judgeOrphan(marked(['notes.txt', HOUR]), given);
+    assert.ok(!strange.isOrphan && strange.why === 'doubtful');
+    assert.ok(!judgeOrphan(marked(), { ...given, fate: 'active' }).isOrphan);
+    const since = { ...given, now: new Date(openedAt.getTime() + 3 * HOUR + QUIET_MS - 1) };
+    const young = judgeOrphan(marked(), since);
+    assert.ok(!young.isOrphan && young.why === 'young');
+  });
+
   it('are removed from the last file to the first', () => {
     const folder = folderOf([
       ['a.sqlite', 1],
       ['b.sqlite', 2],
       ['SHA256SUMS', 3],
       ['RESTORE.md', 4],
+      ['removed.json', 5],
     ]);
     assert.deepEqual(
       inRemovalOrder(folder).map(({ name }) => name),
-      ['RESTORE.md', 'SHA256SUMS', 'b.sqlite', 'a.sqlite'],
+      ['RESTORE.md', 'SHA256SUMS', 'b.sqlite', 'a.sqlite', 'removed.json'],
     );
   });
 
