@@ -44,6 +44,7 @@ import { StatusBoard } from './status/status-board.ts';
 import type { Translate } from './status/status-text.ts';
 import { storeSettings } from './store-settings.ts';
 import { Telling } from './telling.ts';
+import { VerificationHistory } from './verification-history.ts';
 
 /**
  * What all backup nodes of one Node-RED share. It outlives every deploy: runs belong to the engine, not
@@ -84,6 +85,8 @@ export interface BackupRuntime {
   readonly closing: AbortSignal;
   /** The queue of schedules, when processes share them; they do when they share a history in PostgreSQL. */
   readonly sharedQueue: SharedQueue | undefined;
+  /** What verifications found, for the history. */
+  readonly verifications: VerificationHistory;
   /** The history: where it is, and what happens in it. */
   readonly history: RuntimeStore;
   /** The same, opened at the first use. */
@@ -187,6 +190,12 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
   const engine = new BackupEngine({ journal, retries: retryLimits(settings), limits, sharedLimits, clock });
   recordStages(engine.events, (runId, text) => history.stage(runId, text), clock);
   runLog.follow(engine.events);
+  const verifications = new VerificationHistory({
+    events: engine.events,
+    clock,
+    store,
+    warn: (message) => RED.log.warn(`[dbackup] ${message}`),
+  });
   jobs.follow(engine);
   const text: Translate = (key, values) => RED._(key, { ...values });
   const show = (nodeId: string, status: NodeStatus) => RED.nodes.getNode(nodeId)?.status(status);
@@ -287,6 +296,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     deploys.dispose();
     await sharedQueue?.close();
     await sharedLimits?.close();
+    await verifications.idle();
     await history.close();
     release();
   };
@@ -310,6 +320,7 @@ function createRuntime(RED: RuntimeApi, forget: () => void): BackupRuntime {
     limits,
     ending: ending.signal,
     closing: closing.signal,
+    verifications,
     history,
     sharedQueue,
     store,

@@ -74,11 +74,12 @@ export class RunAccount {
     return this.#artifacts.has(place);
   }
 
-  /** The set of a destination was read back, and does not hold. */
-  condemn({ node, binding, folder }: DestinationRun, error: BackupError): void {
+  /** The set of a destination was read back. @param error why it does not hold, if so */
+  verified({ node, binding, folder }: DestinationRun, error?: BackupError): void {
     const storage = binding.driver.describe();
     const where = { node, storage, path: folder.path };
-    this.#context.events.emit('setDamaged', { runId: this.#runId, job: this.#job, ...where, error });
+    const why = error === undefined ? {} : { error };
+    this.#context.events.emit('setVerified', { runId: this.#runId, job: this.#job, ...where, ...why });
   }
 
   /** The database was not at fault, or not even dumped: there was no destination to take it. */

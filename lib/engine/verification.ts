@@ -51,6 +51,7 @@ async function verify(destination: DestinationRun, context: VerificationContext)
       await readBack(destination, committed, context);
       destination.prove();
       account.notice('info', `${binding.label} was read back: the set holds`, node);
+      account.verified(destination);
       await writeDown(destination, undefined, context);
       return;
     } catch (thrown) {
@@ -60,7 +61,7 @@ async function verify(destination: DestinationRun, context: VerificationContext)
         destination.doubt(unproven(error));
         account.notice('warn', `${binding.label}: ${unproven(error).message}`, node);
         if (!condemns(error)) return;
-        account.condemn(destination, unproven(error));
+        account.verified(destination, unproven(error));
         await writeDown(destination, error, context);
         return;
       }

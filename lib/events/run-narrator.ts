@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events';
 import { orTimeout } from '../abort.ts';
 import type { Clock } from '../clock.ts';
 import { BackupError } from '../errors.ts';
-import type { DamagedSet, EngineEvents, QueuedRun, RunProgress, RunResult } from '../runs/outcome.ts';
+import type { EngineEvents, QueuedRun, RunProgress, RunResult, VerifiedSet } from '../runs/outcome.ts';
 import { isActiveState } from '../runs/states.ts';
 import type { RunRecord } from '../store/history.ts';
 import type { BackupEvents } from './event-bus.ts';
@@ -48,7 +48,7 @@ export class RunNarrator {
     });
     events.on('queued', (queued) => this.#queued(queued));
     events.on('progress', (progress) => this.#progress(progress));
-    events.on('setDamaged', (damaged) => this.#damaged(damaged));
+    events.on('setVerified', (verified) => this.#verified(verified));
     events.on('finished', (result) => this.#finished(result));
     events.on('runSkipped', (run) => this.#tell(skipped(run)));
     events.on('jobChanged', (change) => {
@@ -105,7 +105,8 @@ export class RunNarrator {
     if (!this.#disposed) this.#parts.happenings.tell(event);
   }
 
-  #damaged({ runId, job, storage, path, error }: DamagedSet): void {
+  #verified({ runId, job, storage, path, error }: VerifiedSet): void {
+    if (error === undefined) return;
     this.#tell({
       event: 'verification-failed',
       job,

@@ -47,6 +47,8 @@ export function verificationError(report: VerifyReport): BackupError {
 /** What became of writing a verification down beside the set. */
 export interface Recorded {
   readonly verdict: Verdict;
+  /** What was to be written; absent without a verdict. */
+  readonly verification?: Verification;
   /** Why it does not stand there, if so. */
   readonly error?: BackupError;
 }
@@ -80,10 +82,11 @@ export async function recordVerification(
       signal,
       clock,
     });
-    return { verdict };
+    return { verdict, verification };
   } catch (thrown) {
     throwIfAborted(signal);
     const error = toBackupError(thrown);
-    return { verdict: error.code === 'not-found' ? 'unknown' : verdict, error };
+    if (error.code === 'not-found') return { verdict: 'unknown', error };
+    return { verdict, verification, error };
   }
 }

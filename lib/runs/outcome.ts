@@ -119,8 +119,8 @@ export interface RunNotice {
   readonly node?: string;
 }
 
-/** A set that was read back and does not hold. */
-export interface DamagedSet {
+/** A set that was read back. */
+export interface VerifiedSet {
   readonly runId: string;
   readonly job: string;
   /** Id of the destination node. */
@@ -129,7 +129,8 @@ export interface DamagedSet {
   readonly storage: string;
   /** Folder of the set below the storage's root. */
   readonly path: string;
-  readonly error: BackupError;
+  /** Why it does not hold, if so. */
+  readonly error?: BackupError;
 }
 
 /** Events of the engine, for node status, the terminal and the store. */
@@ -141,8 +142,8 @@ export interface EngineEvents {
   notice: [RunNotice];
   /** One database failed while the run goes on (R4). */
   artifactFailed: [{ runId: string; node: string; database: string; error: BackupError }];
-  /** A copy that a run needs does not hold. */
-  setDamaged: [DamagedSet];
+  /** A copy that a run needs was read back, with a verdict. */
+  setVerified: [VerifiedSet];
   finished: [RunResult];
   /** A job has entered another state; after the `finished` of the run that brought it about. */
   jobChanged: [JobChange];

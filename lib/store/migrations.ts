@@ -3,6 +3,7 @@ import type { Migration } from 'kysely/migration';
 import { BackupError } from '../errors.ts';
 import { columnTypes } from './column-types.ts';
 import { createNotifications } from './notification-tables.ts';
+import { createVerificationTable } from './verifications.ts';
 
 export type Migrations = Readonly<Record<string, Migration>>;
 
@@ -14,6 +15,7 @@ export const MIGRATIONS: Migrations = {
   '0001_history': { up: createHistory },
   '0002_schedules': { up: createSchedules },
   '0003_operations': { up: createOperations },
+  '0004_verifications': { up: createVerificationTable },
   '0005_notifications': { up: createNotifications },
 };
 

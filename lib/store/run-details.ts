@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import { queryRuns, type RunRecord } from './history.ts';
 import type { StoreSchema } from './schema.ts';
+import { queryVerifications, type RecordedVerification } from './verifications.ts';
 
 /** All that the store knows of a run but its log. */
 export interface RunDetails extends RunRecord {
@@ -16,6 +17,8 @@ export interface RunDetails extends RunRecord {
     /** Null while it lives, as far as is known. */
     readonly endedAt: string | null;
   };
+  /** How its sets did when they were looked at, newest first. */
+  readonly verifications: readonly RecordedVerification[];
 }
 
 /** Undefined when the store does not know the run. */
@@ -35,5 +38,6 @@ export async function queryRunDetails(db: Kysely<StoreSchema>, id: string): Prom
     stage,
     cancelReason: cancel_reason,
     process: { host, pid, startedAt: process_started_at, endedAt: ended_at },
+    verifications: await queryVerifications(db, { run: id }),
   };
 }

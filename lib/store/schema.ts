@@ -7,6 +7,7 @@ import type {
   NotificationEntryTable,
   NotificationStandingTable,
 } from './notification-tables.ts';
+import type { VerificationTable } from './verifications.ts';
 
 /** The store's tables. Times are ISO 8601 in UTC, sizes are bytes, flags are 0 or 1. */
 export interface StoreSchema {
@@ -18,6 +19,7 @@ export interface StoreSchema {
   schedules: ScheduleTable;
   jobs: JobTable;
   logs: LogTable;
+  verifications: VerificationTable;
   notification_standings: NotificationStandingTable;
   notification_entries: NotificationEntryTable;
   notification_deliveries: NotificationDeliveryTable;

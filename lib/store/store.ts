@@ -32,6 +32,7 @@ import { recordSkippedRun } from './skipped-runs.ts';
 import type { SqlConnection } from './sql-connection.ts';
 import { openSqlite, sqliteFile } from './sqlite.ts';
 import { storeError } from './store-error.ts';
+import { createVerifications, type Verifications } from './verifications.ts';
 
 export { STORE_FILE } from './sqlite.ts';
 
@@ -71,6 +72,7 @@ export interface Store {
   fates(runIds: readonly string[]): Promise<ReadonlyMap<string, RunFate>>;
   /** How jobs stand. */
   readonly jobs: JobMemory;
+  readonly verifications: Verifications;
   /** Resolves when it is recorded that a run was due and not begun. */
   skipped(run: Omit<SkippedRun, 'nodes'>): Promise<void>;
   /** Runs of all processes that have not ended. */
@@ -167,6 +169,7 @@ function createStore(parts: StoreParts, interrupted: readonly InterruptedRun[]):
     handOver: (node, at, offer) => guard.once(() => handOverFire(db, node, at, offer)),
     fates: (runIds) => guard.once(() => queryFates(db, runIds)),
     jobs: createJobMemory(db, name),
+    verifications: createVerifications(db, name),
     skipped: (run) => recordSkippedRun(db, name, housekeeping.instance, run),
     writeLog: (lines) => writeLines(db, name, lines),
     log: (run, query = {}) => guard.once(() => queryLog(db, run, query)),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Verification } from '../../lib/backupset/annotation-format.ts';
 import type { BackupSet } from '../../lib/backupset/reader.ts';
 import { VERIFY_LEVELS, type VerifyLevel } from '../../lib/backupset/verify-levels.ts';
 import { BackupError, toBackupError } from '../../lib/errors.ts';
@@ -105,10 +106,22 @@ async function verifyOne(
   const { settings, runtime } = context;
   const onProgress = (done: number, total: number) => context.progress(byteProgress(done, total));
   const report = await verifySet({ set, level: settings.level, keys, place, signal, onProgress });
-  const { verdict, error } = await recordVerification(set, report, { signal, clock: runtime.clock });
+  const recorded = await recordVerification(set, report, { signal, clock: runtime.clock });
+  const { verdict, verification, error } = recorded;
   if (error !== undefined) context.warn(`What was found is not written beside the set: ${error.message}`);
+  if (verification !== undefined) remember(context, set, verification);
   if (verdict === 'bad') tell(context, set, report);
   return report;
+}
+
+function remember(
+  context: NodeContext<Settings>,
+  { driver, path, manifest }: BackupSet,
+  { at, level, ok, message }: Verification,
+): void {
+  const { job, runId: run } = manifest;
+  const storage = driver.describe();
+  context.runtime.verifications.add({ at, job, run, storage, path, level, ok, message: message ?? null });
 }
 
 function tell(context: NodeContext<Settings>, { driver, path, manifest }: BackupSet, report: VerifyReport) {

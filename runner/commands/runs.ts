@@ -4,6 +4,7 @@ import { isActiveState, type RunState } from '../../lib/runs/states.ts';
 import type { RecordedDestination, RunQuery, RunRecord } from '../../lib/store/history.ts';
 import type { RunDetails } from '../../lib/store/run-details.ts';
 import { errorOf } from '../../lib/store/run-errors.ts';
+import type { RecordedVerification } from '../../lib/store/verifications.ts';
 import { formatBytes } from '../../nodes/status/quantities.ts';
 import type { CommandBody } from '../command.ts';
 import { parseMoment } from '../duration.ts';
@@ -82,6 +83,7 @@ function runText(run: RunDetails): string {
     ...(run.error === null ? [] : [['FAILED', run.error.message]]),
     ...run.artifacts.map(({ database, error }) => ['Database', outcome(database, error?.message)]),
     ...run.destinations.map((destination) => ['Stored', destinationText(destination)]),
+    ...run.verifications.map((verification) => ['Verified', verificationText(verification)]),
     ['Log', `dbackup logs ${run.id}`],
   ];
   const [head = [], ...rest] = rows.map((row) => row.map(printable));
@@ -93,6 +95,11 @@ function destinationText({ label, set, error }: RecordedDestination): string {
   const healed = set.healed ? ', copied from another destination' : '';
   const where = `${set.storage}/${set.path} (${set.status}, ${formatBytes(set.storedBytes)}${healed})`;
   return outcome(`${label}: ${where}`, error?.message);
+}
+
+function verificationText({ at, level, ok, storage, path, message }: RecordedVerification): string {
+  const found = message === null ? '' : `: ${message}`;
+  return `${ok ? 'good' : 'FAILED'} at ${formatTime(at)} (level ${level}, ${storage}/${path})${found}`;
 }
 
 function outcome(what: string, problem: string | undefined): string {

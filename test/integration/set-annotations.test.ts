@@ -6,7 +6,7 @@ import { listBackupSets } from '../../lib/backupset/catalog.ts';
 import type { DestinationDriver } from '../../lib/destinations/driver.ts';
 import { BackupEngine } from '../../lib/engine/backup-engine.ts';
 import type { RunAnnotations } from '../../lib/plan/run-annotations.ts';
-import type { DamagedSet } from '../../lib/runs/outcome.ts';
+import type { VerifiedSet } from '../../lib/runs/outcome.ts';
 import { ONE_COPY, planRun, TestClock, useLocalFolders } from '../support/engine-run.ts';
 import { FaultyDestination } from '../support/faulty-destination.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
@@ -77,8 +77,8 @@ describe('engine: what a run is told about its sets', () => {
       },
     };
     const engine = new BackupEngine({ host: 'test-host', clock: new TestClock(), ...ONE_COPY });
-    const damaged: DamagedSet[] = [];
-    engine.events.on('setDamaged', (set) => damaged.push(set));
+    const damaged: VerifiedSet[] = [];
+    engine.events.on('setVerified', (set) => damaged.push(set));
     const source = new ScriptedSource({ name: 'orders', bytes: 100_000 });
     const branches = [rotten, b.driver].map((to, index) => ({ to, name: `d${index}` }));
     const { run, joins } = planRun(engine, [source], branches, {
@@ -98,10 +98,10 @@ describe('engine: what a run is told about its sets', () => {
     );
     assert.match(said[0]?.knownBad?.reason ?? '', /only 99999/);
     assert.equal(said[1]?.knownBad, undefined);
-    assert.deepEqual(
-      damaged.map(({ node, job, path, error }) => [node, job, path, error.code]),
-      [['d0', 'shop', bad?.path, 'incomplete']],
-    );
+    assert.deepEqual(damaged.map(({ node, job, path, error }) => [node, job, path, error?.code]).toSorted(), [
+      ['d0', 'shop', bad?.path, 'incomplete'],
+      ['d1', 'shop', good?.path, undefined],
+    ]);
   });
 
   it('is told to a destination that gets its set from another one', async () => {

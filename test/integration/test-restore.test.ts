@@ -78,7 +78,7 @@ for (const [name, open] of worlds) {
       const report = await testRestoreOf(world, short);
       assert.equal(verdictOf(report), 'bad');
       assert.match(problems(report), /the table public\.gone is missing; .+ has \d+ rows, the dump has \d+/);
-      assert.deepEqual(await recordVerification(short, report, { signal: NEVER }), { verdict: 'bad' });
+      assert.equal((await recordVerification(short, report, { signal: NEVER })).verdict, 'bad');
       assert.equal((await knownBad())?.level, 'restore');
 
       // What does not look as deep takes nothing back.
