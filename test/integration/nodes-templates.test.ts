@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SetSummary } from '../../nodes/set-summary.ts';
 import { idOf, type NodesRuntime, payloadOf, startNodes, template } from '../support/backup-nodes.ts';
 import { rowsOf, TemplateEnvironment } from '../support/template-environment.ts';
+import { until } from '../support/until.ts';
 
 describe('flow templates in Node-RED', () => {
   let environment: TemplateEnvironment;
@@ -145,5 +146,31 @@ describe('flow templates in Node-RED', () => {
     const [message] = await nodes.records('Result', 1);
     assert.equal(payloadOf<SetSummary>(message).status, 'complete');
     assert.deepEqual(nodes.recorded('Errors'), []);
+  });
+
+  it('26: tells how far a backup is, once when it fails, and once when it works again', async () => {
+    await run('26-run-events', 1);
+    const progress = () => (nodes?.recorded('Progress') ?? []).map(({ topic }) => topic);
+    await until(() => progress().at(-1) === 'succeeded');
+    assert.equal(progress()[0], 'started');
+    assert.deepEqual(nodes?.recorded('Tell people'), []);
+    const away = `${environment.database}.away`;
+    renameSync(environment.database, away);
+    const inject = idOf(template('26-run-events'), 'inject');
+    for (let time = 0; time < 2; time += 1) {
+      nodes?.runtime.fire(inject);
+      await nodes?.runtime.tracker.idle();
+    }
+    renameSync(away, environment.database);
+    assert.ok((nodes?.recorded('Errors').length ?? 0) >= 2);
+    nodes?.runtime.fire(inject);
+    const told = (await nodes?.records('Tell people', 2)) ?? [];
+    assert.deepEqual(
+      told.map((message) => [message.topic, payloadOf<string>(message).split(':')[0]]),
+      [
+        ['failed', 'The backup of app failed'],
+        ['recovered', 'The backup of app works again'],
+      ],
+    );
   });
 });
