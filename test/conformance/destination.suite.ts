@@ -1,4 +1,5 @@
 import { orSkip } from '../servers/foreign-suite.ts';
+import { annotationTests } from './destination/annotations.ts';
 import { commitTests } from './destination/commit.ts';
 import { failureTests } from './destination/failures.ts';
 import { type DestinationFixture, Harness } from './destination/fixture.ts';
@@ -27,6 +28,7 @@ export function describeDestination(fixture: DestinationFixture): void {
     afterEach(async () => await harness.close());
 
     commitTests(harness);
+    annotationTests(harness);
     failureTests(harness);
     listingTests(harness);
     readingTests(harness);
