@@ -1,9 +1,9 @@
 import type { BackupEvents } from '../../lib/events/event-bus.ts';
 import type { HealthReport } from '../../lib/health/check.ts';
 import { SpaceAlarm } from '../../lib/health/space-alarm.ts';
+import type { ChannelName, Delivery } from '../../lib/notifiers/notifier.ts';
 import type { JobStanding } from '../../lib/runs/jobs.ts';
 import type { LastRun } from '../../lib/store/last-runs.ts';
-import type { ChannelName, Delivery } from '../../lib/notifiers/notifier.ts';
 import { Metrics, type MetricsPage } from './metrics.ts';
 import { Readiness, type ReadinessParts } from './readiness.ts';
 
