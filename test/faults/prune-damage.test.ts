@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { listBackupSets } from '../../lib/backupset/catalog.ts';
-import { createLocalDestination } from '../../lib/destinations/local/local.ts';
 import { BackupError, type ErrorCode } from '../../lib/errors.ts';
 import { EMPTY_KEY_RING } from '../../lib/keys/keys.ts';
 import { verifySet } from '../../lib/restore/verify.ts';
 import { policyOf } from '../../lib/retention/options.ts';
 import { type PruneReport, prune } from '../../lib/retention/prune.ts';
+import { MemoryDestination } from '../support/memory-destination.ts';
 import { plantSet } from '../support/planted-sets.ts';
 import { type Step, WatchedDestination } from '../support/watched-destination.ts';
 
@@ -18,14 +15,14 @@ const { signal } = new AbortController();
 
 /** Six sets in three weeks, and what a pruning takes of them when nothing is wrong. */
 class Shop {
-  readonly root = mkdtempSync(join(tmpdir(), 'dbackup-prune-damage-'));
-  /** A copy of it all, to begin anew from. */
-  readonly #origin = `${this.root}-origin`;
+  readonly memory = new MemoryDestination();
   sets: string[] = [];
   removable: string[] = [];
+  /** What lies there when nothing has happened. */
+  #origin = this.memory.objects;
 
   get storage(): WatchedDestination {
-    return new WatchedDestination(createLocalDestination({ root: this.root, reserveMiB: 0 }));
+    return new WatchedDestination(this.memory);
   }
 
   async plant(): Promise<void> {
@@ -33,15 +30,19 @@ class Shop {
     for (const days of [1, 2, 3, 8, 9, 22]) {
       this.sets.push(await plantSet(this.storage, Date.now() - days * DAY, { annotations }));
     }
-    cpSync(this.root, this.#origin, { recursive: true, preserveTimestamps: true });
+    this.#origin = this.memory.objects;
+    this.reset();
     const { sets } = await this.prune();
     this.removable = sets.flatMap(({ path, kept }) => (kept ? [] : [path]));
     this.reset();
   }
 
   reset(): void {
-    rmSync(this.root, { recursive: true, force: true });
-    cpSync(this.#origin, this.root, { recursive: true, preserveTimestamps: true });
+    this.memory.objects = new Map(this.#origin);
+  }
+
+  filesOf(set: string): string[] {
+    return [...this.memory.objects.keys()].filter((path) => path.startsWith(`${set}/`));
   }
 
   prune(driver = this.storage): Promise<PruneReport> {
@@ -65,12 +66,7 @@ class Shop {
   }
 
   folders(): string[] {
-    return readdirSync(join(this.root, 'shop')).map((name) => `shop/${name}`);
-  }
-
-  remove(): void {
-    rmSync(this.root, { recursive: true, force: true });
-    rmSync(this.#origin, { recursive: true, force: true });
+    return this.sets.filter((set) => this.filesOf(set).length > 0);
   }
 }
 
@@ -78,7 +74,6 @@ describe('pruning where something is damaged', function () {
   this.timeout(600_000);
   const shop = new Shop();
   before(() => shop.plant());
-  after(() => shop.remove());
 
   /** After whatever was done to `victim`: no other set goes that would have stayed, and the newest good one stays. */
   async function expectNoHarm(victim: string, what: string): Promise<PruneReport> {
@@ -101,13 +96,13 @@ describe('pruning where something is damaged', function () {
   it('law: no file of any set that is lost, cut or garbled makes another one go', async () => {
     for (const victim of shop.sets) {
       shop.reset();
-      for (const file of readdirSync(join(shop.root, victim))) {
-        for (const damage of ['lost', 'cut', 'garbled'] as const) {
+      for (const file of shop.filesOf(victim)) {
+        for (const damage of ['lost', 'empty', 'cut', 'garbled'] as const) {
           shop.reset();
-          damageFile(join(shop.root, victim, file), damage);
-          const report = await expectNoHarm(victim, `${damage} ${victim}/${file}`);
+          damageFile(shop.memory, file, damage);
+          const report = await expectNoHarm(victim, `${damage} ${file}`);
           // A manifest that cannot be read stops all.
-          const stops = file === 'manifest.json' && damage !== 'lost';
+          const stops = file.endsWith('/manifest.json') && damage !== 'lost';
           assert.equal(report.error !== undefined, stops, `${damage} ${file}: ${report.error?.message}`);
           if (stops) assert.equal(shop.folders().length, shop.sets.length);
         }
@@ -118,16 +113,25 @@ describe('pruning where something is damaged', function () {
   it('law: no field of a manifest that is lost or wrong makes another set go, or this one when it was to stay', async () => {
     shop.reset();
     const [victim = ''] = shop.sets;
-    const file = join(shop.root, victim, 'manifest.json');
-    const paths = pathsIn(JSON.parse(readFileSync(file, 'utf8')));
+    const manifestOf = (set: string) => shop.memory.bytesOf(`${set}/manifest.json`).toString();
+    const paths = pathsIn(JSON.parse(manifestOf(victim)));
     assert.ok(paths.length > 60);
     for (const set of [victim, shop.sets[3] ?? '']) {
-      const origin = readFileSync(join(shop.root, set, 'manifest.json'), 'utf8');
+      const origin = manifestOf(set);
       for (const path of paths) {
-        for (const value of [undefined, 'x', '1999-01-01T00:00:00.000Z']) {
+        for (const value of [
+          undefined,
+          null,
+          'x',
+          -1,
+          [],
+          '1999-01-01T00:00:00.000Z',
+          '2999-01-01T00:00:00.000Z',
+        ]) {
           const manifest = JSON.parse(origin);
           change(manifest, path, value);
-          writeFileSync(join(shop.root, set, 'manifest.json'), JSON.stringify(manifest));
+          shop.reset();
+          shop.memory.put(`${set}/manifest.json`, Buffer.from(JSON.stringify(manifest)));
           const report = await shop.prune();
           const left = new Set(shop.folders());
           const gone = shop.sets.filter((each) => !left.has(each));
@@ -138,8 +142,6 @@ describe('pruning where something is damaged', function () {
             what,
           );
           if (report.error !== undefined) assert.deepEqual(gone, [], what);
-          if (gone.length > 0) shop.reset();
-          else writeFileSync(join(shop.root, set, 'manifest.json'), origin);
         }
       }
     }
@@ -151,7 +153,6 @@ describe('pruning a storage that fails', function () {
   const shop = new Shop();
   before(() => shop.plant());
   beforeEach(() => shop.reset());
-  after(() => shop.remove());
 
   /** How many steps of each kind a whole pruning takes. */
   async function stepsOf(kind: Step): Promise<number> {
@@ -181,30 +182,31 @@ describe('pruning a storage that fails', function () {
       const steps = await stepsOf(kind);
       assert.ok(steps > 0);
       for (let place = 1; place <= steps; place += 1) {
-        const code = place % 2 === 0 ? 'unavailable' : 'permission';
-        shop.reset();
-        const { report, storage } = await failAt(kind, place, code);
-        const what = `${kind} ${place} of ${steps}, ${code}`;
-        const listed = await shop.listed();
-        const gone = shop.sets.filter((path) => !listed.includes(path));
-        assert.deepEqual(await shop.whole(), listed, what);
-        assert.ok(
-          gone.every((path) => shop.removable.includes(path)),
-          what,
-        );
-        // Nothing is claimed to be gone that is there, nor the reverse.
-        const claimed = report.sets.flatMap(({ path, kept }) => (kept ? [] : [path]));
-        if (report.sets.length > 0) assert.deepEqual(gone.sort(), claimed.sort(), what);
-        assert.ok(report.error ?? report.sets.find(({ error }) => error), `${what} is told`);
-        // The listing of a set that is gone already, for its remains, decides nothing any more.
-        const decidesNothing = kind === 'list' && gone.length > 0 && code !== 'unavailable';
-        if (!['read', 'lock', 'list'].includes(kind) || decidesNothing) continue;
-        const after = storage.asked.slice(failedAt(storage, kind, place) + 1);
-        assert.deepEqual(
-          after.filter((asked) => /^remove .*manifest\.json$/.test(asked)),
-          [],
-          what,
-        );
+        for (const code of ['unavailable', 'permission'] as const) {
+          shop.reset();
+          const { report, storage } = await failAt(kind, place, code);
+          const what = `${kind} ${place} of ${steps}, ${code}`;
+          const listed = await shop.listed();
+          const gone = shop.sets.filter((path) => !listed.includes(path));
+          assert.deepEqual(await shop.whole(), listed, what);
+          assert.ok(
+            gone.every((path) => shop.removable.includes(path)),
+            what,
+          );
+          // Nothing is claimed to be gone that is there, nor the reverse.
+          const claimed = report.sets.flatMap(({ path, kept }) => (kept ? [] : [path]));
+          if (report.sets.length > 0) assert.deepEqual(gone.sort(), claimed.sort(), what);
+          assert.ok(report.error ?? report.sets.find(({ error }) => error), `${what} is told`);
+          // The listing of a set that is gone already, for its remains, decides nothing any more.
+          const decidesNothing = kind === 'list' && gone.length > 0 && code !== 'unavailable';
+          if (!['read', 'lock', 'list'].includes(kind) || decidesNothing) continue;
+          const after = storage.asked.slice(failedAt(storage, kind, place) + 1);
+          assert.deepEqual(
+            after.filter((asked) => /^remove .*manifest\.json$/.test(asked)),
+            [],
+            what,
+          );
+        }
       }
     });
   }
@@ -215,15 +217,16 @@ function failedAt({ asked }: WatchedDestination, kind: Step, place: number): num
   return ofKind[place - 1]?.[0] ?? asked.length;
 }
 
-function damageFile(file: string, damage: 'lost' | 'cut' | 'garbled'): void {
-  const bytes = readFileSync(file);
-  if (damage === 'lost') rmSync(file);
-  else if (damage === 'cut') truncateSync(file, Math.floor(bytes.length / 2));
-  else
-    writeFileSync(
-      file,
-      bytes.map((byte) => byte ^ 0x55),
-    );
+function damageFile(
+  storage: MemoryDestination,
+  path: string,
+  damage: 'lost' | 'empty' | 'cut' | 'garbled',
+): void {
+  const bytes = storage.bytesOf(path);
+  if (damage === 'lost') storage.objects.delete(path);
+  else if (damage === 'empty') storage.put(path, Buffer.alloc(0));
+  else if (damage === 'cut') storage.put(path, bytes.subarray(0, bytes.length / 2));
+  else storage.put(path, Buffer.from(bytes.map((byte) => byte ^ 0x55)));
 }
 
 type Path = readonly (string | number)[];
