@@ -4,6 +4,7 @@ import { renderTemplate, templateProblem } from '../../lib/notifiers/template.ts
 import { renderTexts, templateProblems } from '../../lib/notifiers/templates.ts';
 import { DISCORD, HTML, JSON_TEXT, PLAIN } from '../../lib/notifiers/text-format.ts';
 import { customWebhookOptions, payloadProblem } from '../../lib/notifiers/webhook/custom.ts';
+import { backupNodeTypes } from '../../nodes/schemas.ts';
 import { sampleContent } from '../support/sample-events.ts';
 
 const content = sampleContent('failed');
@@ -105,6 +106,19 @@ describe('templates of notifications', () => {
       ['title', 'body'],
     );
     assert.deepEqual(templateProblems({ title: '', body: ' ' }, PLAIN), []);
+  });
+
+  it('make a flow invalid that they are wrong in, and leave it to the node to work all the same', () => {
+    const check = (type: string, values: object, credentials: object) =>
+      backupNodeTypes.get(type)?.check({ values: { ...values }, credentials: { ...credentials } });
+    const teams = { url: 'https://example.com/workflow' };
+    assert.deepEqual(check('dbackup-teams', {}, teams), []);
+    assert.match(
+      JSON.stringify(check('dbackup-teams', { body: 'a\n{% x %}' }, teams)),
+      /"body".*error in line 2/,
+    );
+    const webhook = { preset: 'custom', payload: '{"a": {{ summary }}}' };
+    assert.match(JSON.stringify(check('dbackup-notify-webhook', webhook, teams)), /"payload".*no valid JSON/);
   });
 
   it('of JSON bodies must make JSON', () => {
