@@ -36,7 +36,8 @@ export interface NodeDescription<Schema extends SettingsSchema = SettingsSchema>
   /** Fields that a node without a name is called after, in order of preference. */
   readonly labelFrom?: readonly string[];
   readonly inputs: 0 | 1;
-  readonly outputs: 0 | 1;
+  /** A node with two says in its texts what each of them is for: `<type>.outputs.1`, `<type>.outputs.2`. */
+  readonly outputs: 0 | 1 | 2;
   readonly actions?: readonly FormAction[];
   /** Name of the action that the node's button on the canvas does. */
   readonly button?: string;
@@ -44,8 +45,11 @@ export interface NodeDescription<Schema extends SettingsSchema = SettingsSchema>
 
 export type BackupMessage = NodeMessage;
 
-/** Sends through the node that bears this id now, so that a redeploy in between loses nothing. */
-export type Deliver = (message: BackupMessage) => void;
+/**
+ * Sends through the node that bears this id now, so that a redeploy in between loses nothing.
+ * @param output which one of the node's outputs; the first when it is left out
+ */
+export type Deliver = (message: BackupMessage, output?: 1 | 2) => void;
 
 /** What a running node works with. */
 export interface NodeContext<Settings> {

@@ -170,8 +170,8 @@ async function handle(
   message: BackupMessage,
 ): Promise<void> {
   const waiting: (Promise<void> | undefined)[] = [];
-  const deliver: Deliver = (sent) => {
-    waiting.push(runtime.deploys.afterDeploy(() => sendAs(RED, node, sent)));
+  const deliver: Deliver = (sent, output = 1) => {
+    waiting.push(runtime.deploys.afterDeploy(() => sendAs(RED, node, sent, output)));
   };
   await behaviour.onInput?.(message, deliver);
   await Promise.all(waiting);
@@ -200,9 +200,9 @@ function fail(
  * Sends through the node that bears the id now. While a backup runs, a deploy may have replaced the node
  * that waits for it; without a successor there is nobody to send to.
  */
-function sendAs(RED: RuntimeApi, node: Node, message: BackupMessage): void {
+function sendAs(RED: RuntimeApi, node: Node, message: BackupMessage, output: 1 | 2 = 1): void {
   const bearer = RED.nodes.getNode(node.id);
-  if (bearer) bearer.send(message);
+  if (bearer) bearer.send(output === 1 ? message : [null, message]);
   else RED.log.warn(`${describe(node)} was removed, its result is sent to nobody`);
 }
 

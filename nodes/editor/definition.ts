@@ -49,7 +49,8 @@ export function definition(description: EditorNodeDescription): NodeTypeDefiniti
     };
   }
   const paletteLabel = () => text(`${type}.label`);
-  const outputLabels = () => text(`${type}.output`);
+  const outputLabels = (index: number) =>
+    text(outputs > 1 ? `${type}.outputs.${index + 1}` : `${type}.output`);
   const shown = { category: 'backup', color, icon, inputs, outputs, paletteLabel, outputLabels };
   return { ...shown, ...buttonOf(description, text), ...behaviour };
 }

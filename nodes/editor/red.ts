@@ -77,7 +77,8 @@ export interface NodeTypeDefinition {
   readonly paletteLabel?: (this: unknown) => string;
   readonly label: (this: EditorNode) => string;
   readonly labelStyle?: (this: EditorNode) => string;
-  readonly outputLabels?: (this: unknown) => string;
+  /** By the place of the output, from 0. */
+  readonly outputLabels?: (this: unknown, index: number) => string;
   /** Beside the node on the canvas. */
   readonly button?: { enabled(this: EditorNode): boolean; onclick(this: EditorNode): void };
   oneditprepare(this: EditorNode): void;

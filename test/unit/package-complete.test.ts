@@ -50,8 +50,9 @@ function neededTexts(node: AnyNode): string[] {
     ...cautions.map((value) => `${node.type}.${name}.cautions.${value}`),
   ]);
   const actions = (node.actions ?? []).map(({ name }) => `${node.type}.actions.${name}.label`);
-  const output = node.outputs > 0 ? [`${node.type}.output`] : [];
-  return [`${node.type}.label`, 'palette.label.backup', ...fields, ...actions, ...output];
+  const outputs = [[], ['output'], ['outputs.1', 'outputs.2']][node.outputs] ?? [];
+  const shown = ['label', ...outputs].map((key) => `${node.type}.${key}`);
+  return [...shown, 'palette.label.backup', ...fields, ...actions];
 }
 
 describe('the package', () => {
