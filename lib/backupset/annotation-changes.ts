@@ -64,20 +64,22 @@ export function firstAnnotations(wanted: RunAnnotations | undefined, by: Annotat
   return carriedAnnotations({ ...NO_ANNOTATIONS, tags, pinned, note: text }, by);
 }
 
-/** Those that a copy of a set begins with: what people say of it, not what was found in its files. */
+/** Those that a copy of a set begins with: what is said of its content, not what was found in its files. */
 export function carriedAnnotations(
-  { tags, note: text, pinned }: Annotations,
+  { tags, note: text, pinned, suspicious }: Annotations,
   by: AnnotationOrigin,
 ): Annotations {
   const wish = { addTags: tags, pinned, ...(text === undefined ? {} : { note: text }) };
-  const carried = withWish(NO_ANNOTATIONS, wish);
+  const said = withWish(NO_ANNOTATIONS, wish);
+  const carried = suspicious === undefined ? said : { ...said, suspicious };
   return saysNothing(carried) ? NO_ANNOTATIONS : { ...carried, changes: [by.id], updatedAt: by.at };
 }
 
 /** True when a set is as well off without them. */
-export function saysNothing({ tags, note: text, pinned, verifications, knownBad }: Annotations): boolean {
+export function saysNothing(said: Annotations): boolean {
+  const { tags, note: text, pinned, verifications, knownBad, suspicious } = said;
   const isPlain = tags.length === 0 && text === undefined && !pinned;
-  return isPlain && verifications.length === 0 && knownBad === undefined;
+  return isPlain && verifications.length === 0 && knownBad === undefined && suspicious === undefined;
 }
 
 /**

@@ -34,6 +34,11 @@ const knownBad = z.looseObject({
   level: z.enum(VERIFY_LEVELS),
 });
 
+const suspicious = z.looseObject({
+  since: z.iso.datetime(),
+  reason: message,
+});
+
 /** `annotations.json`, version 1: what people and verifications say about a set after it was written. */
 export const annotations = z.looseObject({
   format: z.literal('dbackup-annotations'),
@@ -49,6 +54,8 @@ export const annotations = z.looseObject({
   verifications: z.array(verification).max(MAX_VERIFICATIONS),
   /** It failed a verification: it counts as no backup, until as deep a look finds it whole. */
   knownBad: knownBad.optional(),
+  /** It is unlike the sets before it: retention removes none of these in its favour. */
+  suspicious: suspicious.optional(),
 });
 
 export type Annotations = Readonly<z.infer<typeof annotations>>;

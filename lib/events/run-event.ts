@@ -181,16 +181,21 @@ export interface VerificationFailedEvent extends EventHead {
   readonly problems: readonly string[];
 }
 
-/** A run succeeded and is not as the ones before it. */
+/** A backup that is stored is not as the ones before it, or there has been none for too long. */
 export interface AnomalyEvent extends EventHead {
   readonly event: 'anomaly';
   readonly job: string;
-  readonly runId: string;
+  /** Absent when there is no backup at all. */
+  readonly runId?: string;
+  /** Where it is stored. */
+  readonly storage?: string;
+  readonly path?: string;
   readonly findings: readonly {
-    /** What is unusual: `size`, `duration`, `databases`… */
+    /** What is unusual: `size`, `rows`, `databases`, `duration`, `age`… */
     readonly kind: string;
     readonly message: string;
     readonly database?: string;
+    readonly table?: string;
     readonly value?: number;
     readonly expected?: number;
   }[];

@@ -4,6 +4,7 @@ import { type Catalog, listBackupSets } from '../backupset/catalog.ts';
 import { isStored } from '../backupset/manifest.ts';
 import { ANNOTATIONS_FILE, joinPath, MANIFEST_FILE, openedAtOf, REMOVAL_FILE } from '../backupset/names.ts';
 import type { BackupSet } from '../backupset/reader.ts';
+import { isSuspicious } from '../backupset/suspicion.ts';
 import type { DestinationDriver, ObjectInfo } from '../destinations/driver.ts';
 import { BackupError, type ErrorCode } from '../errors.ts';
 import type { Excuse, RetainedSet, SetQuality } from './policy.ts';
@@ -145,7 +146,8 @@ function qualityOf(
   damage: string | undefined,
 ): SetQuality {
   if (damage !== undefined || value.knownBad !== undefined) return 'bad';
-  return manifest.status === 'complete' ? 'good' : 'partial';
+  if (manifest.status !== 'complete') return 'partial';
+  return isSuspicious(value) ? 'suspicious' : 'good';
 }
 
 /** Looks whether all dumps are there in their sizes: a set without them is none to rely on. */
