@@ -5,6 +5,7 @@ import { postgresServerNode } from './config/postgres-server.ts';
 import { sshNode } from './config/ssh.ts';
 import type { AnyNode } from './define-node.ts';
 import { activeCase, formOf, readSettings } from './forms/settings.ts';
+import { guardNode } from './guard/guard.ts';
 import { jobsNode } from './jobs/jobs.ts';
 import type { NodeRole } from './node-role.ts';
 import { notifierNodes } from './notifiers/notifier-nodes.ts';
@@ -45,6 +46,7 @@ export const allNodes: readonly AnyNode[] = [
   verifyNode,
   annotateNode,
   retentionNode,
+  guardNode,
   ...notifierNodes,
   jobsNode,
 ];
