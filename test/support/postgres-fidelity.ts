@@ -15,6 +15,7 @@ import { ACCOUNTS, BALANCE } from '../fixtures/postgres-hurtful-data.ts';
 import { startPostgres, type TestPostgres } from '../servers/postgres.ts';
 import { localFolder } from './engine-run.ts';
 import { backUp, databasesOf, putBack, type StoredDump } from './postgres-backup.ts';
+import { testRestoreOf } from './test-restores.ts';
 
 /** What one test may take on a slow machine: 80 MB are dumped, restored and read twice. */
 export const FIDELITY_MS = 10 * 60_000;
@@ -103,6 +104,22 @@ export class FidelityServer {
     assert.ok(transfers >= 50, `${transfers} transfers`);
     await server.query('DROP SUBSCRIPTION sleeping', restored);
     await server.query(`DROP DATABASE "${restored}"`);
+  }
+
+  /** Restores a dump for a test, which finds as many rows as were dumped, and leaves nothing. */
+  async test({ set }: StoredDump): Promise<void> {
+    const { server } = this;
+    const before = await databasesOf(server);
+    const report = await testRestoreOf(
+      { server: { kind: 'postgres', server: server.settings }, folder: '' },
+      set,
+    );
+    assert.deepEqual(
+      report.artifacts.map(({ error }) => error?.message),
+      [undefined],
+    );
+    assert.match(report.artifacts[0]?.found ?? '', /^restored, \d+ rows in \d+ tables as dumped$/);
+    assert.deepEqual(await databasesOf(server), before);
   }
 
   async stop(): Promise<void> {

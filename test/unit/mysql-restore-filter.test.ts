@@ -187,6 +187,17 @@ describe('restore filter of MySQL dumps', () => {
     assert.deepEqual(names, [['a', 'b'], ['v'], ['e']]);
   });
 
+  it('leaves out events when they are not wanted, and expects none', () => {
+    const event =
+      '/*!50106 CREATE*/ /*!50117 DEFINER=`a`@`b`*/ /*!50106 EVENT `e` ON SCHEDULE EVERY 1 DAY DO DELETE FROM `t` */ ;\n';
+    const dump = `CREATE TABLE \`t\` (x int);\nDELIMITER ;;\n${event.replace(' ;', ' ;;')}DELIMITER ;\n${event}${END}`;
+    const without = filtered(dump, { keepsEvents: false });
+    assert.doesNotMatch(without.text, /EVENT/);
+    assert.match(without.text, /CREATE TABLE/);
+    assert.deepEqual([...without.filter.created('event')], []);
+    assert.match(filtered(dump).text, /EVENT/);
+  });
+
   it('finds the statement of a line that the client names, shortened', () => {
     const text = `SELECT 1;\n-- x\n\nSELECT\n 2;\nINSERT INTO \`t\` VALUES ('${'y'.repeat(500)}');\n`;
     const { filter } = filtered(text + END);
