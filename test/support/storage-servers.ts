@@ -44,7 +44,7 @@ export async function startStorageServers(): Promise<StorageServers> {
   }
 }
 
-function s3Variables({ endpoint, keys, name }: TestBucket): Record<string, string> {
+export function s3Variables({ endpoint, keys, name }: TestBucket): Record<string, string> {
   return {
     S3_ENDPOINT: endpoint,
     S3_REGION: 'us-east-1',
