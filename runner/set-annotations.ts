@@ -1,6 +1,7 @@
 import type { Annotations } from '../lib/backupset/annotation-format.ts';
 import { annotationsOf, type StoredAnnotations } from '../lib/backupset/annotations.ts';
 import type { BackupSet } from '../lib/backupset/reader.ts';
+import { isSuspicious } from '../lib/backupset/suspicion.ts';
 import { errorJson } from './output.ts';
 
 /** Sets whose annotations are read at once. */
@@ -32,18 +33,20 @@ export function annotationCell({ value, error }: StoredAnnotations): string {
   return [
     ...(value.pinned ? ['pinned'] : []),
     ...(value.knownBad === undefined ? [] : ['KNOWN BAD']),
+    ...(isSuspicious(value) ? ['SUSPICIOUS'] : []),
     ...value.tags,
   ].join(', ');
 }
 
 /** The same for programs. */
 export function annotationFields({ value, error }: StoredAnnotations) {
-  const { tags, note, pinned, knownBad } = value;
+  const { tags, note, pinned, knownBad, suspicious } = value;
   return {
     tags: [...tags],
     ...(note === undefined ? {} : { note }),
     pinned,
     ...(knownBad === undefined ? {} : { knownBad }),
+    ...(suspicious === undefined || !isSuspicious(value) ? {} : { suspicious }),
     ...(error === undefined ? {} : { annotationsError: errorJson(error) }),
   };
 }

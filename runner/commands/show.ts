@@ -1,5 +1,6 @@
 import { annotationsOf, type StoredAnnotations } from '../../lib/backupset/annotations.ts';
 import { isStored, type Manifest, type StoredArtifact } from '../../lib/backupset/manifest.ts';
+import { isSuspicious } from '../../lib/backupset/suspicion.ts';
 import { isServerWide } from '../../lib/restore/choose-artifact.ts';
 import type { StepRecord } from '../../lib/transforms/records.ts';
 import { formatBytes } from '../../nodes/status/quantities.ts';
@@ -53,7 +54,7 @@ function describeManifest(manifest: Manifest, where: string, annotations: readon
 
 function describeAnnotations({ value, error }: StoredAnnotations): string[] {
   if (error !== undefined) return [`Annotated  ${error.message} (it counts as pinned)`];
-  const { tags, note, pinned, knownBad } = value;
+  const { tags, note, pinned, knownBad, suspicious } = value;
   const verified = lastVerification(value);
   return [
     ...(tags.length === 0 ? [] : [`Tags       ${tags.join(', ')}`]),
@@ -61,6 +62,9 @@ function describeAnnotations({ value, error }: StoredAnnotations): string[] {
     ...(pinned ? ['Pinned     yes: retention does not remove it'] : []),
     ...(verified === undefined ? [] : [`Verified   ${verified}`]),
     ...(knownBad === undefined ? [] : [`KNOWN BAD  since ${formatTime(knownBad.since)}: ${knownBad.reason}`]),
+    ...(suspicious === undefined || !isSuspicious(value)
+      ? []
+      : [`SUSPICIOUS since ${formatTime(suspicious.since)}: ${suspicious.reason}`]),
   ];
 }
 

@@ -4,8 +4,10 @@ import { aboutContent, judgeAge, judgeBackup } from '../../lib/anomalies/judge.t
 import { type GuardLimitsInput, guardOptions } from '../../lib/anomalies/limits.ts';
 import { type Observation, observe } from '../../lib/anomalies/observation.ts';
 import { isUsual, medianOf, usualRange } from '../../lib/anomalies/usual-range.ts';
+import { carriedAnnotations } from '../../lib/backupset/annotation-changes.ts';
 import { annotationsText, NO_ANNOTATIONS, parseAnnotations } from '../../lib/backupset/annotation-format.ts';
 import { isSuspicious, withoutSuspicion, withSuspicion } from '../../lib/backupset/suspicion.ts';
+import { annotationCell, annotationFields } from '../../runner/set-annotations.ts';
 import { sampleManifest } from '../support/sample-manifest.ts';
 
 const MB = 1_000_000;
@@ -281,5 +283,15 @@ describe('the mark of a suspicious set', () => {
     assert.ok(isSuspicious(marked));
     assert.ok(!isSuspicious({ ...marked, tags: ['normal'] }));
     assert.ok(!isSuspicious(NO_ANNOTATIONS));
+    assert.deepEqual(annotationFields({ value: marked }).suspicious, marked.suspicious);
+    assert.equal(annotationCell({ value: marked }), 'SUSPICIOUS');
+    assert.equal(annotationFields({ value: { ...marked, tags: ['normal'] } }).suspicious, undefined);
+    assert.equal(annotationCell({ value: { ...marked, tags: ['normal'] } }), 'normal');
+  });
+
+  it('goes with copies of the set, as it is about the content', () => {
+    const marked = withSuspicion(NO_ANNOTATIONS, 'shop has 1 B', at);
+    const carried = carriedAnnotations(marked, { id: 'a-run', at: at.toISOString() });
+    assert.deepEqual(carried.suspicious, marked.suspicious);
   });
 });
