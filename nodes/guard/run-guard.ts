@@ -16,7 +16,7 @@ type Context = NodeContext<GuardSettings>;
 
 const LOOKS = {
   fine: { fill: 'green', shape: 'dot', sign: '✓ ' },
-  unknown: { fill: 'grey', shape: 'ring', sign: '' },
+  unknown: { fill: 'grey', shape: 'dot', sign: '✓ ' },
   suspicious: { fill: 'yellow', shape: 'dot', sign: '⚠ ' },
 } as const;
 
