@@ -3,6 +3,7 @@ import type { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { systemClock } from '../lib/clock.ts';
 import { BackupError } from '../lib/errors.ts';
 import { runTracker } from '../nodes/run-tracker.ts';
 import type { RunTracker } from '../nodes/run-tracker-port.ts';
@@ -107,7 +108,7 @@ class Embedded implements EmbeddedRuntime {
     }
     util.init(settings);
     runtime.init(settings, this.#gate?.server ?? null);
-    if (clock !== undefined) useClock(runtime, clock);
+    useClock(runtime, clock ?? systemClock);
     const tracker = runTracker({
       hooks: runtime.hooks,
       events: runtime.events,
