@@ -12,8 +12,8 @@ import {
   skipWithoutFileServers,
   startFileServers,
 } from '../support/file-servers.ts';
-import { bearerRequest, signedRequest } from '../support/signed-request.ts';
 import { type NotifierServers, startNotifierServers } from '../support/notifier-servers.ts';
+import { bearerRequest, signedRequest } from '../support/signed-request.ts';
 import { type StorageServers, startStorageServers } from '../support/storage-servers.ts';
 import { WEBHOOK_SECRET, WEBHOOK_TOKEN } from '../support/template-environment.ts';
 import {
