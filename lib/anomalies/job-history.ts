@@ -1,6 +1,6 @@
 import { annotationsOf } from '../backupset/annotations.ts';
 import type { CatalogQuery } from '../backupset/catalog.ts';
-import { jobFolder, joinPath, MANIFEST_FILE } from '../backupset/names.ts';
+import { jobFolder, joinPath, MANIFEST_FILE, openedAtOf } from '../backupset/names.ts';
 import { type BackupSet, openBackupSet } from '../backupset/reader.ts';
 import { isSuspicious, NORMAL_TAG } from '../backupset/suspicion.ts';
 import type { DestinationDriver } from '../destinations/driver.ts';
@@ -14,29 +14,46 @@ export interface HistoryQuery extends Pick<CatalogQuery, 'prefix' | 'signal'> {
 
 /**
  * The sets of a job in a storage, newest first; each is read only when it is asked for. The names of their folders tell
- * their order.
+ * their order to the second, and their manifests that within a second.
  * @throws BackupError when the listing fails
  */
 export async function* setsOfJob(
   driver: DestinationDriver,
-  { prefix, job, signal, onUnreadable }: HistoryQuery,
+  query: HistoryQuery,
 ): AsyncGenerator<BackupSet, undefined> {
+  const { prefix, job, signal } = query;
   const folder = jobFolder(prefix, job);
-  const names: string[] = [];
+  const bySecond = new Map<string, string[]>();
   for await (const { path } of driver.list(folder, signal)) {
     const [name = '', file, ...deeper] = path.slice(folder.length + 1).split('/');
-    if (file === MANIFEST_FILE && deeper.length === 0) names.push(name);
+    // A folder that a person gave another name is theirs.
+    if (file !== MANIFEST_FILE || deeper.length > 0 || openedAtOf(name) === undefined) continue;
+    const second = name.slice(0, name.lastIndexOf('_'));
+    bySecond.set(second, [...(bySecond.get(second) ?? []), joinPath(folder, name)]);
   }
-  for (const name of names.sort().reverse()) {
-    try {
-      const set = await openBackupSet(driver, joinPath(folder, name), signal);
-      if (set.manifest.job === job) yield set;
-    } catch (error) {
-      throwIfAborted(signal);
-      const problem = toBackupError(error);
-      // Removed since it was listed.
-      if (problem.code !== 'not-found') onUnreadable?.(problem);
+  for (const second of [...bySecond.keys()].sort().reverse()) {
+    const sets: BackupSet[] = [];
+    for (const path of bySecond.get(second) ?? []) {
+      const set = await readSet(driver, path, query);
+      if (set?.manifest.job === job) sets.push(set);
     }
+    yield* sets.sort((a, b) => b.manifest.startedAt.localeCompare(a.manifest.startedAt));
+  }
+}
+
+async function readSet(
+  driver: DestinationDriver,
+  path: string,
+  { signal, onUnreadable }: HistoryQuery,
+): Promise<BackupSet | undefined> {
+  try {
+    return await openBackupSet(driver, path, signal);
+  } catch (error) {
+    throwIfAborted(signal);
+    const problem = toBackupError(error);
+    // Removed since it was listed.
+    if (problem.code !== 'not-found') onUnreadable?.(problem);
+    return undefined;
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Anomaly } from '../../lib/anomalies/guard.ts';
@@ -140,7 +140,7 @@ describe('the guard node in Node-RED', () => {
     assert.equal((await backUp(7)).verdict, 'fine');
   }).timeout(60_000);
 
-  it('compares with good sets only: not with partial, bad, suspicious and unreadable ones', async () => {
+  it('compares with good sets only: not with partial, bad, suspicious, unreadable and renamed ones', async () => {
     const job = 'app';
     const age = (days: number) => Date.now() - days * DAY;
     for (const days of [10, 11]) await plantSet(storage(), age(days), { job });
@@ -151,12 +151,14 @@ describe('the guard node in Node-RED', () => {
     await plantSet(storage(), age(3), { job, annotations: { suspicious: { since, reason: 'it is small' } } });
     const unreadable = await plantSet(storage(), age(2), { job });
     await putObject(storage(), `${unreadable}/manifest.json`, Buffer.from('{'));
-    await plantSet(storage(), age(1), { job });
+    const renamed = await plantSet(storage(), age(12), { job });
+    renameSync(join(environment.first, renamed), join(environment.first, 'app/kept-by-hand'));
+    const newest = await plantSet(storage(), age(1), { job });
     await start({ maxAgeHours: 26, runs: 3 });
     fire('Every day at 08:00');
     const [message] = await started().records('As usual', 1);
     const anomaly = anomalyOf(message);
-    assert.deepEqual([anomaly.verdict, anomaly.compared], ['unknown', 2]);
+    assert.deepEqual([anomaly.set, anomaly.verdict, anomaly.compared], [newest, 'unknown', 2]);
     assert.equal(started().lines.filter(({ message: line }) => /is left out/.test(line)).length > 0, true);
   });
 
