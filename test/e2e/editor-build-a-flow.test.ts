@@ -35,6 +35,8 @@ describe('A person who builds a backup flow in the editor', function () {
   it('finds the nodes in the palette', async () => {
     assert.deepEqual(await suite.editor.paletteLabels('backup'), [
       'schedule',
+      'webhook',
+      'run events',
       'postgres',
       'mysql',
       'sqlite',
@@ -50,6 +52,15 @@ describe('A person who builds a backup flow in the editor', function () {
       'rsync',
       'restore',
       'verify',
+      'annotate',
+      'retention',
+      'guard',
+      'email',
+      'discord',
+      'slack',
+      'teams',
+      'notify\nwebhook',
+      'jobs',
     ]);
   });
 
