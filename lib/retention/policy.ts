@@ -117,9 +117,12 @@ export function floorOf<Set extends RetainedSet>(newestFirstSets: readonly Set[]
   return undefined;
 }
 
-/** Nobody knows yet whether a set holds whose run goes on, nor what a person has in mind with a renamed one. */
+/**
+ * Nobody knows yet whether a set holds whose run goes on, nor what a person has in mind with a renamed one; and
+ * annotations that cannot be read may say that the set is known bad.
+ */
 function isCounted({ excused }: RetainedSet): boolean {
-  return excused?.rule !== 'busy' && excused?.rule !== 'renamed';
+  return excused === undefined || excused.rule === 'pinned';
 }
 
 function excuseOf(set: RetainedSet, { tags }: RetentionPolicy): Reason | undefined {

@@ -204,6 +204,14 @@ describe('a retention policy', () => {
     }
   });
 
+  it('does not rely on a set whose annotations cannot be read: perhaps it is known bad', () => {
+    const [older, newer] = daily('2026-11-10T02:30:00Z', 2) as [RetainedSet, RetainedSet];
+    const unread = { ...newer, excused: { rule: 'annotations', problem: 'it is not JSON' } as const };
+    const texts = verdicts([older, unread], { keepWithin: '1h' });
+    assert.match(texts[0] ?? '', /^kept: taken for pinned/);
+    assert.equal(texts[1], 'kept: newest good set, within 1h');
+  });
+
   it('is refused when it keeps nothing, or is wrong', () => {
     for (const [options, message] of [
       [{}, /keeps nothing/],
