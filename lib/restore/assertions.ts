@@ -47,7 +47,10 @@ export function complaintAbout({ sql, expect }: Assertion, answer: ScratchAnswer
 /** True when the statement itself is wrong, which says nothing about the data. */
 export function isMisspelt(answer: ScratchAnswer): boolean {
   return (
-    'error' in answer && /syntax|unrecognized token|incomplete input|no statement/i.test(answer.error.message)
+    'error' in answer &&
+    /syntax|unrecognized token|incomplete input|no statement|read.?only (transaction|database)/i.test(
+      answer.error.message,
+    )
   );
 }
 

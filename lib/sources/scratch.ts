@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { BackupError } from '../errors.ts';
+import { type BackupError, type ErrorCode, toBackupError } from '../errors.ts';
 import type { RestoreTarget, TableRows } from './driver.ts';
 
 /** A database that is restored for a test, looked into, and dropped. Whoever opens one drops it, whatever happens. */
@@ -37,6 +37,19 @@ export interface ScratchFindings {
 
 /** The first value of the first row as a text, null as it is, undefined for no row. */
 export type ScratchAnswer = { readonly value: string | null | undefined } | { readonly error: BackupError };
+
+/** What a server could not do, whatever the statement and the data are. */
+const NO_ANSWER: readonly ErrorCode[] = ['aborted', 'permission', 'no-space', 'stalled'];
+
+/**
+ * The answer to a statement that failed.
+ * @throws BackupError when that says nothing about the data: a disk that is full, a connection that broke
+ */
+export function failedAnswer(thrown: unknown): ScratchAnswer {
+  const error = toBackupError(thrown);
+  if (error.transient || NO_ANSWER.includes(error.code)) throw error;
+  return { error };
+}
 
 /** What is older was left over by a killed process, in ms. */
 const LEFTOVER_MS = 24 * 60 * 60_000;

@@ -6,7 +6,10 @@ import { BackupError } from '../../lib/errors.ts';
 import { complaintAbout, isMisspelt, parseAssertion } from '../../lib/restore/assertions.ts';
 import { type SampledSet, sampleSets } from '../../lib/restore/sample-sets.ts';
 import { verdictOf } from '../../lib/restore/verdict.ts';
-import { leftoverScratches, scratchName } from '../../lib/sources/scratch.ts';
+import { mysqlFailure } from '../../lib/sources/mysql/failures.ts';
+import { postgresFailure } from '../../lib/sources/postgres/failures.ts';
+import { failedAnswer, leftoverScratches, scratchName } from '../../lib/sources/scratch.ts';
+import { sqliteFailure } from '../../lib/sources/sqlite/failures.ts';
 
 describe('assertions', () => {
   it('are a statement and what is expected, maybe of one database', () => {
@@ -52,8 +55,42 @@ describe('assertions', () => {
     const failed = (message: string) => ({ error: new BackupError('incomplete', message) });
     assert.ok(isMisspelt(failed('syntax error at or near "SELEKT"')));
     assert.ok(isMisspelt(failed('You have an error in your SQL syntax')));
+    assert.ok(isMisspelt(failed('cannot execute DELETE in a read-only transaction')));
+    assert.ok(isMisspelt(failed('Cannot execute statement in a READ ONLY transaction')));
+    assert.ok(isMisspelt(failed('attempt to write a readonly database')));
     assert.ok(!isMisspelt(failed('relation "orders" does not exist')));
+    assert.ok(!isMisspelt(failed('no such column: read_only')));
     assert.ok(!isMisspelt({ value: 'syntax error' }));
+  });
+});
+
+describe('what a server says to an assertion', () => {
+  const ofPostgres = (code: string) => postgresFailure(Object.assign(new Error('x'), { code }), 'server');
+  const ofMysql = (errno: number) =>
+    mysqlFailure(Object.assign(new Error('x'), { errno, code: 'ER_X' }), 'server');
+  const ofSqlite = (code: string) => sqliteFailure(Object.assign(new Error('x'), { code }), 'file');
+
+  it('is an answer when the statement and the data do not fit together', () => {
+    for (const error of [ofPostgres('42P01'), ofMysql(1146), ofMysql(1054), ofSqlite('SQLITE_ERROR')]) {
+      assert.deepEqual(failedAnswer(error), { error });
+    }
+  });
+
+  it('is none when the server could not do it: that says nothing about the set', () => {
+    for (const error of [
+      ofPostgres('53100'),
+      ofPostgres('42501'),
+      ofPostgres('57P01'),
+      ofPostgres('57014'),
+      ofMysql(1021),
+      ofMysql(1142),
+      ofMysql(2013),
+      ofSqlite('SQLITE_FULL'),
+      ofSqlite('SQLITE_IOERR_WRITE'),
+      ofSqlite('SQLITE_NOMEM'),
+    ]) {
+      assert.throws(() => failedAnswer(error), error);
+    }
   });
 });
 

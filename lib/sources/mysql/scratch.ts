@@ -1,6 +1,7 @@
 import { BackupError, toBackupError } from '../../errors.ts';
 import type { TableRows } from '../driver.ts';
 import {
+  failedAnswer,
   leftoverScratches,
   type ScratchAnswer,
   type ScratchDatabase,
@@ -135,9 +136,7 @@ async function answerOf(session: MysqlSession, statement: string): Promise<Scrat
     const [row] = await session.query(statement);
     return { value: row === undefined ? undefined : (row[0] ?? null) };
   } catch (error) {
-    const failure = toBackupError(error);
-    if (failure.transient || failure.code === 'aborted') throw failure;
-    return { error: failure };
+    return failedAnswer(error);
   } finally {
     await session.query('ROLLBACK').catch(() => undefined);
   }

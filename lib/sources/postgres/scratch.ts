@@ -1,5 +1,6 @@
-import { BackupError, toBackupError } from '../../errors.ts';
+import { BackupError } from '../../errors.ts';
 import {
+  failedAnswer,
   leftoverScratches,
   type ScratchAnswer,
   type ScratchDatabase,
@@ -120,9 +121,7 @@ async function answerOf(session: PostgresSession, statement: string): Promise<Sc
     const [row] = await session.query<Record<string, unknown>>(statement);
     return { value: row === undefined ? undefined : textOf(Object.values(row)[0]) };
   } catch (error) {
-    const failure = toBackupError(error);
-    if (failure.transient || failure.code === 'aborted') throw failure;
-    return { error: failure };
+    return failedAnswer(error);
   }
 }
 

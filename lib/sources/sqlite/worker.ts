@@ -88,13 +88,13 @@ async function perform(port: MessagePort, request: SqliteRequest, reply: Reply):
 
 function answersOf({ file, statements }: AskRequest): AnsweredReply['answers'] {
   const { connection } = openSource(file, 0);
-  const answers = statements.map((statement) => answerOf(connection, statement));
+  const answers = statements.map((statement) => answerOf(connection, statement, file));
   connection.close();
   return answers;
 }
 
 /** The connection is read-only: a statement that writes is an error. */
-function answerOf(connection: Connection, sql: string): AnsweredReply['answers'][number] {
+function answerOf(connection: Connection, sql: string, file: string): AnsweredReply['answers'][number] {
   try {
     const statement = connection.prepare(sql);
     if (!statement.reader) return { error: 'it is no statement that reads' };
@@ -103,6 +103,9 @@ function answerOf(connection: Connection, sql: string): AnsweredReply['answers']
     if (value === null) return { value: null };
     return { value: value instanceof Uint8Array ? Buffer.from(value).toString('hex') : String(value) };
   } catch (error) {
+    const { code, transient } = sqliteFailure(error, file);
+    // A disk that is full, or out of order, says nothing about the data.
+    if (transient || code === 'no-space') throw error;
     return { error: toBackupError(error).message };
   }
 }
