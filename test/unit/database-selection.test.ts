@@ -28,6 +28,30 @@ describe('a selection of databases', () => {
     });
   });
 
+  it('law: matches as the same regular expression does', () => {
+    const part = fc.constantFrom('a', 'b', '😀', '.', '*', '?');
+    fc.assert(
+      fc.property(
+        fc.array(part, { minLength: 1, maxLength: 6 }),
+        fc.array(part, { maxLength: 6 }),
+        (parts, name) => {
+          const source = parts.map((each) =>
+            each === '*' ? '[^]*' : each === '?' ? '[^]' : each.replace('.', '\\.'),
+          );
+          const expected = new RegExp(`^${source.join('')}$`, 'u').test(name.join(''));
+          const found = selectNames([name.join(''), 'other'], { databases: [parts.join('')], exclude: [] });
+          assert.equal(found.includes(name.join('')), expected);
+        },
+      ),
+    );
+  });
+
+  it('needs no time for a pattern of many wildcards', () => {
+    const name = 'customer_orders_archive_2024_eu_west';
+    const selection = { databases: [`${'*?'.repeat(10)}#`], exclude: [] };
+    assert.deepEqual(selectNames([name, `${name}#`], selection), [`${name}#`]);
+  });
+
   it('takes every name literally when its wildcards are escaped', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1, unit: 'grapheme' }), (name) => {

@@ -23,40 +23,69 @@ export type Selection = z.output<typeof shape>;
 export function selectNames(present: readonly string[], { databases, exclude }: Selection): string[] {
   const wanted = databases.map(toPattern);
   const unwanted = exclude.map(toPattern);
-  const isExcluded = (name: string) => unwanted.some(({ expression }) => expression.test(name));
-  const found = present.filter((name) => wanted.some(({ expression }) => expression.test(name)));
+  const isExcluded = (name: string) => unwanted.some(({ steps }) => matches(name, steps));
+  const found = present.filter((name) => wanted.some(({ steps }) => matches(name, steps)));
   const named = wanted.flatMap(({ literal }) => literal ?? []);
   const missing = named.filter((name) => !present.includes(name));
   return [...new Set([...found, ...missing])].filter((name) => !isExcluded(name));
 }
 
+/** This character, any one character, or any text. */
+type Step = { readonly character: string } | 'one' | 'many';
+
 interface Pattern {
-  readonly expression: RegExp;
+  readonly steps: readonly Step[];
   /** The one name that it means, when it has no wildcard. */
   readonly literal?: string;
 }
 
 function toPattern(text: string): Pattern {
-  let source = '';
+  const steps: Step[] = [];
   let literal: string | undefined = '';
-  for (let at = 0; at < text.length; at++) {
-    let character = text.charAt(at);
+  const characters = [...text][Symbol.iterator]();
+  for (let character of characters) {
     if (character === '*' || character === '?') {
-      source += character === '*' ? '[^]*' : '[^]';
+      steps.push(character === '*' ? 'many' : 'one');
       literal = undefined;
       continue;
     }
     if (character === '\\') {
-      at += 1;
-      character = text.charAt(at);
-      if (character === '')
+      const next = characters.next();
+      if (next.done)
         throw new BackupError(
           'invalid-config',
           `The pattern ${text} ends with a backslash: write \\\\ for one`,
         );
+      character = next.value;
     }
-    source += character.replace(/[$()*+./?[\\\]^{|}]/, '\\$&');
+    steps.push({ character });
     if (literal !== undefined) literal += character;
   }
-  return { expression: new RegExp(`^${source}$`, 'u'), ...(literal === undefined ? {} : { literal }) };
+  return { steps, ...(literal === undefined ? {} : { literal }) };
+}
+
+/**
+ * Whether a name is as a pattern says, from its beginning to its end. It takes at most as many looks as the product of both
+ * lengths: patterns come from requests, too, and a regular expression with many wildcards may take years.
+ */
+function matches(name: string, steps: readonly Step[]): boolean {
+  const characters = [...name];
+  let [at, step] = [0, 0];
+  /** The last `*`, and where what comes after it was tried. */
+  let many: { readonly step: number; at: number } | undefined;
+  while (at < characters.length) {
+    const current = steps[step];
+    if (current === 'many') {
+      many = { step, at };
+      step += 1;
+    } else if (current === 'one' || (current !== undefined && current.character === characters[at])) {
+      at += 1;
+      step += 1;
+    } else if (many !== undefined) {
+      many.at += 1;
+      at = many.at;
+      step = many.step + 1;
+    } else return false;
+  }
+  return steps.slice(step).every((left) => left === 'many');
 }
