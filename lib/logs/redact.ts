@@ -28,8 +28,8 @@ interface SecretHolder {
 const SECRET_VARIABLE = /(?:^|_)(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|KEY|PGPASSWORD|MYSQL_PWD)$/;
 
 const PATTERNS: readonly (readonly [RegExp, string])[] = [
-  // user:password@ of a URL
-  [/\b([a-z][a-z0-9+.-]*:\/\/[^\s/:@]*):[^\s/@]+@/gi, `$1:${MASK}@`],
+  // user:password@ of a URL; schemes are short, and a limit keeps long runs of letters and dots from taking time
+  [/\b([a-z][a-z0-9+.-]{0,30}:\/\/[^\s/:@]*):[^\s/@]+@/gi, `$1:${MASK}@`],
   [
     /\b((?:proxy-)?authorization["']?\s*[:=]\s*["']?(?:basic|bearer|digest|negotiate|ntlm|token|aws4-hmac-sha256)\s)[^\r\n"']+/gi,
     `$1${MASK}`,
