@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { request as requestHttp } from 'node:http';
+import { type ClientRequest, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { rootCertificates } from 'node:tls';
 import { toBackupError } from '../errors.ts';
@@ -44,7 +44,7 @@ export function sendHttp(request: HttpRequest, signal: AbortSignal): Promise<Htt
     const secure = address.protocol === 'https:';
     const open = secure ? requestHttps : requestHttp;
     const trusted = secure && caFile !== undefined && caFile !== '' ? { ca: authorities(caFile) } : {};
-    const sent = open(address, {
+    const options = {
       method,
       agent: false,
       signal,
@@ -54,7 +54,14 @@ export function sendHttp(request: HttpRequest, signal: AbortSignal): Promise<Htt
         ...headers,
       },
       ...trusted,
-    });
+    };
+    let sent: ClientRequest;
+    try {
+      sent = open(address, options);
+    } catch (thrown) {
+      // A header that cannot be sent is told of at once.
+      return fail(thrown);
+    }
     sent.on('error', fail);
     sent.on('response', (response) => {
       const chunks: Buffer[] = [];
@@ -106,7 +113,7 @@ export function unexpectedAnswer({ status, text }: HttpAnswer): DeliveryError {
 
 /** The beginning of an answer, to follow what it is about; empty when there is none. */
 export function quote(text: string): string {
-  const line = cleanLine(text.replaceAll(/<[^>]*>/g, ' '), LONGEST_QUOTE);
+  const line = cleanLine(text.replaceAll(/<[^<>]*>/g, ' '), LONGEST_QUOTE);
   return line === '' ? '' : `: ${line}`;
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { createDiscordChannel, discordOptions } from '../../lib/notifiers/discord.ts';
+import { quote } from '../../lib/notifiers/http.ts';
 import { secureAddress, webAddress } from '../../lib/notifiers/http-address.ts';
 import { createNotifier, type Delivery } from '../../lib/notifiers/notifier.ts';
 import { secretsOfUrl, withoutSecrets } from '../../lib/notifiers/redact.ts';
@@ -88,6 +89,18 @@ describe('the delivery of notifications', () => {
     server.usual = { status: 400, body: 'x'.repeat(5_000_000) };
     const { delivery } = await deliver();
     assert.ok((delivery.error?.message.length ?? 0) < 400);
+  });
+
+  it('needs no time for an answer that looks like tags everywhere', () => {
+    assert.equal(quote('<'.repeat(64 * 1024)).length, ': '.length + 200);
+    assert.equal(quote('<html><p class="x">Not\n<b>found</b></p>'), ': Not found');
+  });
+
+  it('says that a header cannot be sent', async () => {
+    const { delivery } = await deliver(webhook({ url: server.url, headers: 'X-Where: Zürich €' }));
+    assert.equal(delivery.error?.code, 'invalid-config');
+    assert.match(delivery.error.message, /a header holds characters that headers must not have/);
+    assert.equal(server.requests.length, 0);
   });
 
   it('hides secrets that a service quotes', async () => {
