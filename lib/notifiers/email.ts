@@ -57,13 +57,12 @@ async function sendTo(
 ): Promise<Receipt> {
   const transport = await openTransport(options);
   throwIfAborted(signal);
-  const stop = () => transport.close();
-  signal.addEventListener('abort', stop, { once: true });
   try {
     const to = [...waiting];
     // One letter for all: each recipient sees whom it went to.
     const info = await transport.sendMail({
       ...letter,
+      signal,
       to: [...options.to],
       envelope: { from: bare(options.from), to: to.map(bare) },
     });
@@ -72,7 +71,6 @@ async function sendTo(
     if (thrown instanceof DeliveryError) throw thrown;
     throw smtpError(thrown, waiting);
   } finally {
-    signal.removeEventListener('abort', stop);
     transport.close();
   }
 }
@@ -165,7 +163,7 @@ function textOf(html: string): string {
   return html
     .replaceAll(/<(style|script)\b[\s\S]*?<\/\1>/gi, '')
     .replaceAll(/<br\s*\/?>|<\/(p|div|tr|li|h\d|table|ul|ol)>/gi, '\n')
-    .replaceAll(/<[^>]*>/g, '')
+    .replaceAll(/<[^<>]*>/g, '')
     .replaceAll(/&#(\d+);/g, (_all, code: string) => String.fromCodePoint(Math.min(Number(code), 0x10ffff)))
     .replaceAll(/&(lt|gt|quot|amp|nbsp);/g, (_all, name: string) => ENTITIES[name] ?? ' ')
     .replaceAll(/\n{3,}/g, '\n\n')

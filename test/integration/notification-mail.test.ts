@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { createEmailChannel } from '../../lib/notifiers/email.ts';
 import { emailOptions } from '../../lib/notifiers/email-options.ts';
 import { createNotifier } from '../../lib/notifiers/notifier.ts';
 import { TestSmtp } from '../servers/smtp.ts';
 import { HurriedClock } from '../support/hurried-clock.ts';
 import { contentOf, sampleContent, sampleEvent } from '../support/sample-events.ts';
+import { until } from '../support/until.ts';
 
 const LIMIT_MS = 60_000;
 const RECIPIENTS = ['a@example.com', 'Bea <b@example.com>', 'c@example.com'];
@@ -124,6 +127,31 @@ describe('notifications by mail', () => {
     } finally {
       await plain.close();
     }
+  });
+
+  it('keeps no connection when it is stopped, even to a server that never ends to speak', async () => {
+    const stopping = new AbortController();
+    let closed = false;
+    const endless = createServer((socket) => {
+      socket.write('220 mail.example.com\r\n');
+      socket.once('data', () => {
+        // Each line ends the silence that a sender waits for.
+        const talk = setInterval(() => socket.write('250-still here\r\n'), 200);
+        socket.once('close', () => {
+          clearInterval(talk);
+          closed = true;
+        });
+        stopping.abort();
+      });
+      socket.on('error', () => undefined);
+    });
+    endless.listen(0, '127.0.0.1');
+    await once(endless, 'listening');
+    const { port } = endless.address() as AddressInfo;
+    const delivery = await createNotifier(channel({ port })).send(sampleContent(), stopping.signal);
+    assert.equal(delivery.error?.code, 'aborted');
+    await until(() => closed);
+    endless.close();
   });
 
   it('has no header that a name or a template has brought in', async () => {
