@@ -29,6 +29,8 @@ export class EventStreams {
 
   /** Answers a request with events until the client leaves, reads too slowly, or this process ends. */
   serve(request: IncomingMessage, response: ServerResponse): void {
+    // Who has left while the permission was looked up leaves no second time.
+    if (response.closed) return;
     if (this.#closed || this.#clients.size >= MAX_CLIENTS) {
       const why = this.#closed ? 'DBackup is ending' : `${MAX_CLIENTS} clients listen already`;
       response.writeHead(503, { 'content-type': 'text/plain; charset=utf-8', 'retry-after': '10' });

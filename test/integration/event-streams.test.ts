@@ -136,6 +136,25 @@ describe('events over HTTP', () => {
     assert.equal(second?.id, undefined);
   });
 
+  it('keep no place for a client that has left before it was served', async () => {
+    const asked = once(server, 'asked');
+    server.removeAllListeners('request');
+    server.on('request', (request, response) => {
+      response.on('close', () => {
+        streams.serve(request, response);
+        server.emit('served');
+      });
+      server.emit('asked');
+    });
+    const served = once(server, 'served');
+    const request = get({ host: '127.0.0.1', port: port(), agent: false });
+    request.on('error', () => undefined);
+    await asked;
+    request.destroy();
+    await served;
+    assert.equal(streams.size, 0);
+  });
+
   it('go on where a client was when its connection was lost', async () => {
     const client = await listen();
     bus.tell(started('a'));
