@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { listBackupSets } from '../../lib/backupset/catalog.ts';
-import { joinPath } from '../../lib/backupset/names.ts';
+import { joinPath, openedAtOf } from '../../lib/backupset/names.ts';
 import { type BackupSet, openBackupSet } from '../../lib/backupset/reader.ts';
 import { BackupError } from '../../lib/errors.ts';
 import { EMPTY_KEY_RING, type KeyRing } from '../../lib/keys/keys.ts';
@@ -31,7 +31,7 @@ export type SetChoice =
 
 /**
  * Opens the backup set that a restore or verify node is meant to work on.
- * @throws BackupError `not-found` when there is none
+ * @throws BackupError `not-found` when there is none; that of the newest set when it cannot be read
  */
 export function chooseSet(
   context: NodeContext<unknown>,
@@ -70,6 +70,14 @@ async function setOfMessage(
   return openBackupSet(driver, joinPath(prefix, recipe.set.path), signal);
 }
 
+/** The name of a folder tells its time, to the second: who cannot read the manifest knows no more. */
+function isAsNew(path: string, newest: BackupSet | undefined): boolean {
+  if (newest === undefined) return true;
+  const opened = openedAtOf(path.slice(path.lastIndexOf('/') + 1));
+  return opened !== undefined && opened.getTime() + 1000 > Date.parse(newest.manifest.startedAt);
+}
+
+/** An older set is not taken for one that cannot be read: it would be restored, or pinned, instead of that. */
 async function latestSet(
   context: NodeContext<unknown>,
   choice: SetChoice & { readonly from: 'latest' },
@@ -81,8 +89,17 @@ async function latestSet(
     job: choice.job,
     signal,
   });
-  for (const { error } of unreadable) context.warn(error.message);
   const [newest] = sets;
+  const newer = unreadable.find(({ path }) => isAsNew(path, newest));
+  if (newer !== undefined) {
+    const { code, message, transient } = newer.error;
+    throw new BackupError(
+      code,
+      `The newest set ${newer.path} cannot be read (${message}): repair or remove it, or name the set that is meant`,
+      { transient, cause: newer.error },
+    );
+  }
+  for (const { error } of unreadable) context.warn(error.message);
   if (newest !== undefined) return newest;
   throw new BackupError(
     'not-found',

@@ -3,7 +3,7 @@ import { annotationsOf } from '../../lib/backupset/annotations.ts';
 import { listBackupSets } from '../../lib/backupset/catalog.ts';
 import type { BackupSet } from '../../lib/backupset/reader.ts';
 import type { VerifyLevel } from '../../lib/backupset/verify-levels.ts';
-import { BackupError } from '../../lib/errors.ts';
+import { BackupError, errorAbout } from '../../lib/errors.ts';
 import { type Sample, type SampledSet, sampleSets } from '../../lib/restore/sample-sets.ts';
 import type { BackupMessage, NodeContext } from '../define-node.ts';
 import { STORAGE } from '../services.ts';
@@ -35,25 +35,39 @@ export type SampleChoice =
   | (InJob & { readonly from: 'random'; readonly last: number })
   | (InJob & { readonly from: 'unverified' | 'all' });
 
+export interface ChosenSets {
+  /** The newest first; at least one. */
+  readonly sets: readonly BackupSet[];
+  /** Why others of the job cannot be read: what is verified is not all. */
+  readonly unreadable: readonly BackupError[];
+}
+
 /**
- * Opens the backup sets that a verify node is meant to look at, the newest first.
- * @throws BackupError `not-found` when there is none, or of the storage
+ * Opens the backup sets that a verify node is meant to look at.
+ * @throws BackupError `not-found` when there is none, that of a set when none can be read, or of the storage
  */
 export async function chooseSets(
   context: NodeContext<unknown>,
   choice: SampleChoice,
   message: BackupMessage,
   { level, signal }: { readonly level: VerifyLevel; readonly signal: AbortSignal },
-): Promise<BackupSet[]> {
+): Promise<ChosenSets> {
   const sample = sampleOf(choice);
-  if (sample === undefined) return [await chooseSet(context, choice as SetChoice, message, signal)];
+  if (sample === undefined) {
+    return { sets: [await chooseSet(context, choice as SetChoice, message, signal)], unreadable: [] };
+  }
   const { storage: id, folder: prefix, job: name } = choice as InJob;
   const driver = context.use(STORAGE, id).driver();
-  const { sets, unreadable } = await listBackupSets(driver, { prefix, job: name, signal });
-  for (const { error } of unreadable) context.warn(error.message);
-  const chosen = sampleSets(await withAnnotations(sets, sample, signal), sample, level);
-  if (chosen.length > 0) return chosen;
-  throw new BackupError('not-found', `${driver.describe()} holds no backup set of the job ${name}`);
+  const catalog = await listBackupSets(driver, { prefix, job: name, signal });
+  const unreadable = catalog.unreadable.map(({ path, error }) =>
+    errorAbout(`The set ${path} cannot be read`, error),
+  );
+  const sets = sampleSets(await withAnnotations(catalog.sets, sample, signal), sample, level);
+  if (sets.length > 0) return { sets, unreadable };
+  throw (
+    unreadable[0] ??
+    new BackupError('not-found', `${driver.describe()} holds no backup set of the job ${name}`)
+  );
 }
 
 function sampleOf(choice: SampleChoice): Sample | undefined {

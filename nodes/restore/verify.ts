@@ -67,16 +67,17 @@ async function verify(
   const signal = runtime.closing;
   const place = placeOf(context);
   const keys = await keysOf(context, settings.key);
-  const sets = await chooseSets(context, settings, message, { level, signal });
+  const { sets, unreadable } = await chooseSets(context, settings, message, { level, signal });
   if (level === 'restore') await sweep(context, place, signal);
   const reports: VerifyReport[] = [];
   for (const set of sets) reports.push(await verifyOne(context, set, { place, keys, signal }));
-  const payload = settings.from === 'all' ? plainReports(level, reports) : plainReport(reports);
-  const failed = reports.filter(({ ok }) => !ok);
-  if (failed.length > 0) {
+  const payload = settings.from === 'all' ? plainReports(level, reports, unreadable) : plainReport(reports);
+  // Sets that cannot be read must not look as if they had been verified.
+  const failures = [...reports.filter(({ ok }) => !ok).map(verificationError), ...unreadable];
+  if (failures.length > 0) {
     // The Catch node that gets the error gets the report with it.
     message.payload = payload;
-    throw failureOf(failed);
+    throw together(failures);
   }
   context.status(success(new Date(), sum(reports)));
   deliver({ ...message, payload });
@@ -163,13 +164,16 @@ function plainReport([report]: readonly VerifyReport[]) {
   return { set, level, ok, files };
 }
 
-function plainReports(level: VerifyLevel, reports: readonly VerifyReport[]) {
+function plainReports(
+  level: VerifyLevel,
+  reports: readonly VerifyReport[],
+  unreadable: readonly BackupError[],
+) {
   const sets = reports.map((report) => plainReport([report]));
-  return { level, ok: sets.every(({ ok }) => ok), sets };
+  return { level, ok: unreadable.length === 0 && sets.every(({ ok }) => ok), sets };
 }
 
-function failureOf(failed: readonly VerifyReport[]): BackupError {
-  const [only, ...others] = failed.map(verificationError);
+function together([only, ...others]: readonly BackupError[]): BackupError {
   if (only === undefined || others.length === 0) return only ?? new BackupError('internal', 'Nothing failed');
   const messages = [only, ...others].map(({ message }) => message);
   return new BackupError(only.code, messages.join('. '), { transient: false });

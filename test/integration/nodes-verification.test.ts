@@ -164,6 +164,25 @@ describe('verify and annotate nodes', () => {
     assert.equal(failures().length, 1);
   });
 
+  it('take no older set for the latest, and not the others for all, when one cannot be read', async () => {
+    await start(
+      verify({ level: 'manifest' }),
+      { ...verify({ from: 'all', level: 'manifest' }), id: 'all' },
+      { ...annotate({ from: 'latest', ...inJob, tags: ['wrong'] }), id: 'annotateLatest' },
+    );
+    const [older = '', newer = ''] = [await backUp(), await backUp()];
+    writeFileSync(join(newer, 'manifest.json'), '{');
+    for (const [count, id] of ['verify', 'annotateLatest', 'all'].entries()) {
+      nodes.runtime.fire(id);
+      await until(() => nodes.recorded('Errors').length === count + 1);
+      assert.match(nodes.recorded('Errors').at(-1)?.error?.message ?? '', /cannot be read/);
+    }
+    assert.equal(nodes.recorded('Result').length, 0);
+    const { ok, sets } = payloadOf<{ ok: boolean; sets: Report[] }>(nodes.recorded('Errors').at(-1));
+    assert.deepEqual([ok, sets.map((set) => set.ok)], [false, [true]]);
+    assert.deepEqual(said(older).tags, []);
+  });
+
   it('add and remove tags, write a note and pin, by settings and by the message', async () => {
     await start(annotate({ tags: ['nightly'], pin: 'pin' }), {
       ...annotate({ from: 'latest', ...inJob, removeTags: ['nightly'], note: 'It went well', pin: 'unpin' }),
