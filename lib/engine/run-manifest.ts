@@ -80,7 +80,8 @@ export function runManifest(
     host,
     product: PRODUCT,
     startedAt: openedAt.toISOString(),
-    finishedAt: finishedAt.toISOString(),
+    // A clock may be set back while the run goes on; a set that ends before it begins is taken for damaged.
+    finishedAt: new Date(Math.max(openedAt.getTime(), finishedAt.getTime())).toISOString(),
     status: artifacts.every((artifact) => artifact.status === 'ok') ? 'complete' : 'partial',
     artifacts,
     recipe: {

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { type Manifest, parseManifest } from '../../lib/backupset/manifest.ts';
+import { newRunId } from '../../lib/backupset/names.ts';
 import { restoreGuide } from '../../lib/backupset/restore-guide.ts';
 import { sumsFiles } from '../../lib/backupset/sums.ts';
+import type { DestinationRun } from '../../lib/engine/destination-run.ts';
+import type { SealedRun } from '../../lib/engine/planning-run.ts';
+import { runManifest } from '../../lib/engine/run-manifest.ts';
 import { BackupError } from '../../lib/errors.ts';
+import { NEEDS_ALL } from '../../lib/plan/needs.ts';
 import { readRecipe } from '../../lib/plan/recipe.ts';
 import { sampleManifest } from '../support/sample-manifest.ts';
 
@@ -53,6 +58,16 @@ describe('manifest', () => {
       ),
       { numRuns: 1000 },
     );
+  });
+
+  it('of a run does not end before it began, though the clock was set back meanwhile', () => {
+    const openedAt = new Date('2026-11-22T14:30:00.250Z');
+    const run = { id: newRunId(openedAt), job: 'shop', openedAt, needs: NEEDS_ALL } as SealedRun;
+    const destination = { artifacts: sampleManifest().artifacts, path: [] } as unknown as DestinationRun;
+    const finishedAt = new Date(openedAt.getTime() - 90_000);
+    const made = runManifest(run, destination, { host: 'h', finishedAt });
+    assert.equal(made.startedAt, openedAt.toISOString());
+    assert.equal(made.finishedAt, made.startedAt);
   });
 
   it('refuses file names that leave the folder, and says so', () => {
