@@ -1,6 +1,8 @@
 import { redact } from '../logs/redact.ts';
 
 const HIDDEN = '***';
+/** Stands where a text was cut. */
+const CUT = '…';
 
 /** Shorter ones would hide parts of ordinary words. */
 const LEAST_LENGTH = 5;
@@ -11,7 +13,23 @@ const LEAST_PART = 8;
 export function withoutSecrets(text: string, secrets: readonly string[]): string {
   let safe = text;
   for (const secret of longestFirst(secrets)) safe = safe.replaceAll(secret, HIDDEN);
-  return redact(safe);
+  return redact(withoutBeginnings(safe, secrets));
+}
+
+/** What others say is cut where it is long, perhaps in the middle of a secret. */
+function withoutBeginnings(text: string, secrets: readonly string[]): string {
+  const parts = text.split(CUT);
+  const last = parts.pop() ?? '';
+  return [...parts.map((part) => withoutBeginning(part, secrets)), last].join(CUT);
+}
+
+function withoutBeginning(part: string, secrets: readonly string[]): string {
+  for (const secret of secrets) {
+    for (let length = secret.length - 1; length >= LEAST_LENGTH; length -= 1) {
+      if (part.endsWith(secret.slice(0, length))) return `${part.slice(0, -length)}${HIDDEN}`;
+    }
+  }
+  return part;
 }
 
 /**

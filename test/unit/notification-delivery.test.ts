@@ -115,6 +115,18 @@ describe('the delivery of notifications', () => {
     assert.equal(withoutSecrets('short abc', ['abc']), 'short abc');
   });
 
+  it('hides the beginning of a secret where an answer is cut', async () => {
+    const url = `${server.url}/hooks/a-very-secret-part-of-the-address`;
+    const before = 'x'.repeat(170);
+    server.usual = { status: 403, body: `${before} key=a-very-secret-part-of-the-address is unknown` };
+    const { delivery } = await deliver(webhook({ url }));
+    assert.match(delivery.error?.message ?? '', /x key=\*\*\*…$/);
+    assert.equal(
+      withoutSecrets('got Bearer of-good… (5 attempts)', ['Bearer of-good-news']),
+      'got ***… (5 attempts)',
+    );
+  });
+
   it('signs time and body, and sends headers of its own', async () => {
     const signingSecret = 'a signing secret';
     const { delivery } = await deliver(
