@@ -2,8 +2,10 @@ import type { Clock } from '../clock.ts';
 import type { TimedSignature } from './credentials-check.ts';
 import { type Refusal, refusal } from './refusal.ts';
 
-/** Only who knows the secret gets a signature in here: more of them in a few minutes are a mistake. */
+/** Only who knows the secret gets a signature in here: more of them in an hour are a mistake. */
 const MAX_USED = 100_000;
+/** Longest tolerance, in seconds. So long a signature is remembered: the tolerance of a node may be raised. */
+export const MAX_TOLERANCE = 3600;
 
 /**
  * Lets each signed request pass once, within some minutes of its time. What was used before the process started is not
@@ -13,7 +15,7 @@ export class UsedSignatures {
   readonly #clock: Clock;
   /** In seconds since 1970. */
   readonly #since: number;
-  /** Hex of each signature, with the time until which it would be taken, in seconds since 1970. */
+  /** Hex of each signature, with the time until which it could be taken, in seconds since 1970. */
   readonly #used = new Map<string, number>();
 
   constructor(clock: Clock) {
@@ -42,7 +44,7 @@ export class UsedSignatures {
     const name = signature.toString('hex');
     if (this.#used.has(name)) return refusal(401, 'replayed', 'The request has come before: sign it again');
     if (this.#used.size >= MAX_USED) return refusal(401, 'expired', 'Too many requests: try again later');
-    this.#used.set(name, time + tolerance);
+    this.#used.set(name, time + MAX_TOLERANCE);
     return undefined;
   }
 

@@ -143,6 +143,14 @@ describe('webhooks: signatures with a time', () => {
     );
   });
 
+  it('do not pass again when a deploy has raised the tolerance', async () => {
+    const clock = new FakeClock(NOW);
+    const used = new UsedSignatures(clock);
+    assert.equal(used.use(signed(), 10), undefined);
+    await clock.pass(60_000);
+    assert.deepEqual(pick(used.use(signed(), 300)), [401, 'replayed']);
+  });
+
   it('do not pass again when the process has just started and remembers nothing', () => {
     const used = new UsedSignatures(new FakeClock(NOW));
     assert.deepEqual(pick(used.use(signed(time - 1), 300)), [401, 'expired']);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { RUN_PARAMETERS } from '../../../lib/plan/run-parameters.ts';
+import { MAX_TOLERANCE } from '../../../lib/webhooks/used-signatures.ts';
 import { nodeName } from '../../forms/common-fields.ts';
 
 const secret = z.string().min(16).max(1000).meta({ icon: 'fa-key', secret: true });
@@ -23,7 +24,7 @@ export const webhookSettings = z.discriminatedUnion('check', [
       .number()
       .int()
       .min(10)
-      .max(3600)
+      .max(MAX_TOLERANCE)
       .default(300)
       .meta({ icon: 'fa-clock-o', unit: 's', section: 'advanced' }),
   }),
