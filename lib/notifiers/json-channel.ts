@@ -6,6 +6,8 @@ import type { Prepared, Receipt } from './notifier.ts';
 export interface ChannelRequest {
   readonly request: HttpRequest;
   readonly notes: readonly string[];
+  /** Headers that each attempt has anew. */
+  headersNow?(): Readonly<Record<string, string>>;
   /** How long the service asks to wait in the body of its answer, in ms. */
   retryHint?(answer: HttpAnswer): number | undefined;
   /** @throws DeliveryError when the service says, by an answer of any kind, that it did not take the message */
@@ -13,11 +15,15 @@ export interface ChannelRequest {
 }
 
 /** A message that is one request. */
-export function preparedRequest({ request, notes, retryHint, check = receipt }: ChannelRequest): Prepared {
+export function preparedRequest(given: ChannelRequest): Prepared {
+  const { request, notes, headersNow, retryHint, check = receipt } = given;
   return {
     notes,
     async attempt(signal) {
-      const answer = await sendHttp(request, signal);
+      const answer = await sendHttp(
+        { ...request, headers: { ...headersNow?.(), ...request.headers } },
+        signal,
+      );
       requireSuccess({ ...answer, retryAfterMs: retryHint?.(answer) ?? answer.retryAfterMs });
       return check(answer);
     },

@@ -10,6 +10,7 @@ import {
   parseRetryAfter,
   retryAfterSeconds,
 } from '../../lib/notifiers/retry-after.ts';
+import { createCustomWebhook, customWebhookOptions } from '../../lib/notifiers/webhook/custom.ts';
 import { createWebhookChannel, webhookOptions } from '../../lib/notifiers/webhook/webhook.ts';
 import { RecordingHttp } from '../servers/recording-http.ts';
 import { HurriedClock } from '../support/hurried-clock.ts';
@@ -154,6 +155,17 @@ describe('the delivery of notifications', () => {
     const ids = server.requests.map(({ headers }) => headers['x-dbackup-delivery']);
     assert.equal(ids.length, 2);
     assert.equal(ids[0], ids[1]);
+  });
+
+  it('signs each attempt at its own time', async () => {
+    server.next.push({ status: 500 });
+    let seconds = 1000;
+    const options = { preset: 'custom', url: server.url, signingSecret: 'a signing secret' };
+    await deliver(createCustomWebhook(customWebhookOptions.parse(options), () => 1000 * seconds++));
+    const times = server.requests.map(({ headers }) => headers['x-dbackup-timestamp']);
+    assert.deepEqual(times, ['1000', '1001']);
+    const signatures = server.requests.map(({ headers }) => headers['x-dbackup-signature']);
+    assert.notEqual(signatures[0], signatures[1]);
   });
 
   it('refuses headers that are none, or that are not its own to set', () => {

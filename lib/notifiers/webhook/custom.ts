@@ -75,11 +75,15 @@ export function createCustomWebhook(options: CustomWebhookOptions, now: () => nu
           'Content-Type': `${contentType}; charset=utf-8`,
           'X-DBackup-Event': content.event,
           'X-DBackup-Delivery': content.id,
-          ...(signingSecret === undefined ? {} : signatureHeaders(body, signingSecret, now())),
           ...Object.fromEntries(readHeaders(headers)),
         },
       };
-      return preparedRequest({ request: sent, notes });
+      return preparedRequest({
+        request: sent,
+        notes,
+        // A receiver takes no signature that is old, as that of the first attempt may be.
+        headersNow: () => (signingSecret === undefined ? {} : signatureHeaders(body, signingSecret, now())),
+      });
     },
   };
 }
