@@ -20,6 +20,8 @@ export class RunRecords implements StoreJournal {
   readonly #instance: () => string;
   /** Runs of this process that have not ended. */
   readonly #active = new Map<string, RunState>();
+  /** What is being written of each run: what is tried again must not come after what has followed it. */
+  readonly #turns = new Map<string, Promise<void>>();
 
   /** @param instance the id that this process has at the moment */
   constructor(db: Kysely<StoreSchema>, guard: StoreGuard, instance: () => string) {
@@ -28,25 +30,36 @@ export class RunRecords implements StoreJournal {
     this.#instance = instance;
   }
 
-  async opened(run: { readonly id: string; readonly job: string; readonly openedAt: Date }): Promise<void> {
+  opened(run: { readonly id: string; readonly job: string; readonly openedAt: Date }): Promise<void> {
     const { id, job, openedAt } = run;
-    await this.#guard.write(() =>
-      this.#db
-        .insertInto('runs')
-        .values({ id, instance: this.#instance(), job, state: 'planning', opened_at: openedAt.toISOString() })
-        // Written twice when the answer to the first time was lost.
-        .onConflict((conflict) => conflict.column('id').doNothing())
-        .execute(),
-    );
-    this.#active.set(id, 'planning');
+    return this.#inTurn(id, async () => {
+      await this.#guard.write(() =>
+        this.#db
+          .insertInto('runs')
+          .values({
+            id,
+            instance: this.#instance(),
+            job,
+            state: 'planning',
+            opened_at: openedAt.toISOString(),
+          })
+          // Written twice when the answer to the first time was lost.
+          .onConflict((conflict) => conflict.column('id').doNothing())
+          .execute(),
+      );
+      this.#active.set(id, 'planning');
+    });
   }
 
-  async state(runId: string, state: RunState): Promise<void> {
-    if (isActiveState(state)) this.#active.set(runId, state);
-    const columns = state === 'running' ? { state, started_at: this.#guard.now().toISOString() } : { state };
-    await this.#guard.write(() =>
-      this.#db.updateTable('runs').set(columns).where('id', '=', runId).execute(),
-    );
+  state(runId: string, state: RunState): Promise<void> {
+    return this.#inTurn(runId, async () => {
+      if (isActiveState(state)) this.#active.set(runId, state);
+      const columns =
+        state === 'running' ? { state, started_at: this.#guard.now().toISOString() } : { state };
+      await this.#guard.write(() =>
+        this.#db.updateTable('runs').set(columns).where('id', '=', runId).execute(),
+      );
+    });
   }
 
   async stage(runId: string, text: string): Promise<void> {
@@ -55,22 +68,40 @@ export class RunRecords implements StoreJournal {
     );
   }
 
-  async finished(result: RunResult): Promise<void> {
-    this.#active.delete(result.runId);
-    await this.#guard.write(() => this.#db.transaction().execute((tx) => recordResult(tx, result)));
+  finished(result: RunResult): Promise<void> {
+    return this.#inTurn(result.runId, async () => {
+      this.#active.delete(result.runId);
+      await this.#guard.write(() => this.#db.transaction().execute((tx) => recordResult(tx, result)));
+    });
   }
 
   /** Others have taken this process for dead, and have failed its runs: they go on, under its new id. */
   async takeBack(): Promise<void> {
-    const instance = this.#instance();
-    for (const [id, state] of this.#active) {
-      await this.#db
-        .updateTable('runs')
-        .set({ instance, state, finished_at: null, error_code: null, error_message: null })
-        .where('id', '=', id)
-        .where('state', 'in', [...ACTIVE_STATES, 'failed'])
-        .execute();
-    }
+    for (const id of [...this.#active.keys()]) await this.#inTurn(id, () => this.#takeBackRun(id));
+  }
+
+  async #takeBackRun(id: string): Promise<void> {
+    const state = this.#active.get(id);
+    // It has ended meanwhile.
+    if (state === undefined) return;
+    await this.#db
+      .updateTable('runs')
+      .set({ instance: this.#instance(), state, finished_at: null, error_code: null, error_message: null })
+      .where('id', '=', id)
+      .where('state', 'in', [...ACTIVE_STATES, 'failed'])
+      .execute();
+  }
+
+  #inTurn(runId: string, write: () => Promise<void>): Promise<void> {
+    const before = this.#turns.get(runId) ?? Promise.resolve();
+    const done = before.then(write);
+    const turn = done
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#turns.get(runId) === turn) this.#turns.delete(runId);
+      });
+    this.#turns.set(runId, turn);
+    return done;
   }
 }
 
