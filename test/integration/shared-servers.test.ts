@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { SharedServers } from '../../lib/queue/shared-servers.ts';
 import { type PostgresPlace, storePlace } from '../../lib/store/place.ts';
 import { startPostgres, type TestPostgres } from '../servers/postgres.ts';
+import { TestProxy } from '../servers/proxy.ts';
 import { freePort } from '../support/free-port.ts';
 import { until } from '../support/until.ts';
 
@@ -109,5 +110,34 @@ describe('places on database servers that processes share', function () {
     (await lonely.take(['db:1'], never, () => assert.fail('it must not wait')))();
     assert.equal(warnings.length, 1);
     assert.match(warnings[0] ?? '', /do not see which database servers .*ECONNREFUSED/);
+  });
+
+  describe('on a server that does not answer any more', () => {
+    let proxy: TestProxy;
+
+    beforeEach(async () => {
+      proxy = await TestProxy.start({ host: '127.0.0.1', port: server.settings.port });
+    });
+    afterEach(() => proxy.close());
+
+    it('hold nobody up for ever', async () => {
+      const deaf = new SharedServers(placeAt(proxy.port), 1, (text) => warnings.push(text), 500);
+      open.push(deaf);
+      await deaf.take(['db:1'], never, ignore);
+      proxy.stall();
+      (await deaf.take(['db:2'], never, () => assert.fail('it must not wait')))();
+      assert.match(warnings.join(), /has not answered for 0.5 s/);
+    });
+
+    it('end to wait when they are asked to', async () => {
+      const deaf = join(1, proxy.port);
+      await deaf.take(['db:1'], never, ignore);
+      proxy.stall();
+      const stop = new AbortController();
+      const taking = deaf.take(['db:2'], stop.signal, ignore);
+      stop.abort();
+      await assert.rejects(taking, { code: 'aborted' });
+      assert.deepEqual(warnings, []);
+    });
   });
 });
