@@ -1,3 +1,4 @@
+import { pause } from '../backoff.ts';
 import { type Clock, type ClockTimer, systemClock } from '../clock.ts';
 import { BackupError, toBackupError } from '../errors.ts';
 import type { Fire } from '../schedule/scheduler.ts';
@@ -5,8 +6,13 @@ import { LONGEST_LEASE_SECONDS, type TakenFire } from './shared-fires.ts';
 
 /** How often it is asked whether a fire waits, in ms. */
 const ASK_MS = 5_000;
+/** How often it is tried to say that a fire is dealt with, within the time between two prolongings of its lease. */
+const TRIES_PER_BEAT = 5;
+/** For so many of them it is tried: about as long as a lease lasts. */
+const BEATS = 4;
 /** A fire that has been at work for so long is given out of hand before its lease must end, in ms. */
 const LONGEST_MS = (LONGEST_LEASE_SECONDS - 3600) * 1000;
+const NEVER = new AbortController().signal;
 
 /** What became of a fire: it is dealt with, or shall be begun again by another process. */
 export type FireOutcome = 'done' | 'again';
@@ -81,12 +87,23 @@ export class FireWorker {
     const lease = new Lease(taken, this.#parts.beatMs, this.#clock);
     try {
       const outcome = await this.#parts.run(taken.fire, taken.attempt, lease.lost);
-      lease.end();
-      if (lease.lost.aborted || lease.released) return;
-      if (outcome === 'done') await taken.done();
-      else await taken.giveBack('the process that had begun it was stopped');
+      const giveBack = () => taken.giveBack('the process that had begun it was stopped');
+      await this.#settle(lease, () => (outcome === 'done' ? taken.done() : giveBack()));
     } finally {
       lease.end();
+    }
+  }
+
+  /** While the server is away it is tried again: another process would begin once more what is dealt with. */
+  async #settle(lease: Lease, tell: () => Promise<void>): Promise<void> {
+    for (let tries = 1; !lease.lost.aborted && !lease.released; tries += 1) {
+      try {
+        await tell();
+        return;
+      } catch (thrown) {
+        if (tries >= TRIES_PER_BEAT * BEATS) throw thrown;
+      }
+      await pause(this.#parts.beatMs / TRIES_PER_BEAT, NEVER, this.#clock);
     }
   }
 }

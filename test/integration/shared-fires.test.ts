@@ -210,6 +210,41 @@ describe('fires that processes share', function () {
     assert.equal(other.attempt, 2);
   });
 
+  it('are dealt with once, although the server was away when the first one had ended', async () => {
+    const fires = await join();
+    await handOver(fires, fireAt(0));
+    const database = `queue_${databases}`;
+    let tries = 0;
+    const worker = new FireWorker({
+      beatMs: 2000,
+      take: async () => {
+        const taken = await fires.take(NODE, 'skip');
+        const done = async () => {
+          tries += 1;
+          try {
+            await taken?.done();
+          } finally {
+            if (tries === 1)
+              await server.query('ALTER TABLE dbackup_queue.away RENAME TO job_common', database);
+          }
+        };
+        return taken && { ...taken, done };
+      },
+      mayTake: () => true,
+      async run() {
+        await server.query('ALTER TABLE dbackup_queue.job_common RENAME TO away', database);
+        return 'done';
+      },
+      failed: (error) => assert.fail(error),
+    });
+    worker.wake();
+    await until(() => tries > 0);
+    await worker.stop();
+    assert.equal(tries, 2);
+    assert.equal(await handOver(fires, fireAt(1)), 'handed');
+    warnings.length = 0;
+  });
+
   it('say so once when the server is gone, and go on when it is back', async () => {
     const fires = await join();
     const failures: string[] = [];
