@@ -103,12 +103,17 @@ function withStatement(thrown: unknown, filter: DumpFilter): unknown {
   const about = statement === undefined ? '' : `. The statement: ${statement}`;
   const isOfView = /\bVIEW\b/.test(statement ?? '') && /^(1146|1049|1356)$/.test(number);
   const advice = isOfView ? OTHER_DATABASES : (ADVICE[number] ?? '');
-  const { code, transient } = causeOfNumber(Number(number)) ?? { code: 'incomplete', transient: false };
+  const known = causeOfNumber(Number(number));
+  // What that server lacks says nothing about the dump.
+  const isLacking = advice !== '' && known?.code !== 'permission';
+  const { code, transient } = isLacking ? LACKING : (known ?? { code: 'incomplete', transient: false });
   return new BackupError(code, `${thrown.message}${advice}${about}`, {
     transient,
     cause: thrown,
   });
 }
+
+const LACKING = { code: 'unavailable', transient: false } as const;
 
 const OTHER_FLAVOUR =
   ' (the dump is of a server that knows what this one does not: restore it to one of the same kind and version)';
