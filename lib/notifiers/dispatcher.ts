@@ -9,7 +9,15 @@ import { digestOf } from './digest.ts';
 import type { NotificationMemory } from './memory.ts';
 import type { Delivery, Notifier } from './notifier.ts';
 import { reminderOf } from './own-content.ts';
-import { judge, levelOf, type PolicyOptions, remembersJobs, type Standing, type Verdict } from './policy.ts';
+import {
+  isToBeReminded,
+  judge,
+  levelOf,
+  type PolicyOptions,
+  remembersJobs,
+  type Standing,
+  type Verdict,
+} from './policy.ts';
 
 const HOUR_MS = 3_600_000;
 /** How often is looked whether a reminder is due, in ms. */
@@ -150,9 +158,12 @@ export class NotificationDispatcher {
     const dueBefore = clock.now() - policy.reminderHours * HOUR_MS;
     await this.#remember(async (memory) => {
       for (const standing of await memory.standings()) {
-        if (this.#stopped || !standing.told || Date.parse(standing.remindedAt) > dueBefore) continue;
-        if (!(await memory.remind(standing.job, standing.remindedAt, this.#now()))) continue;
-        await this.#tellUnasked(reminderOf(standing.last, new Date(standing.since), new Date(clock.now())));
+        const { job, last, since, remindedAt } = standing;
+        if (this.#stopped || !isToBeReminded(policy, standing) || Date.parse(remindedAt) > dueBefore)
+          continue;
+        if (!(await memory.remind(job, remindedAt, this.#now()))) continue;
+        const sent = await this.#tellUnasked(reminderOf(last, new Date(since), new Date(clock.now())));
+        if (sent && !standing.told) await memory.told(job, this.#now());
       }
     });
   }

@@ -131,6 +131,11 @@ export function judge(
   return { tell: changeIn(options, content, { level, known, wanted }), collect, standing: now };
 }
 
+/** Whether people are reminded of a job: they know of its failure, or should, and could not be told. */
+export function isToBeReminded(options: PolicyOptions, { told, last }: Standing): boolean {
+  return told || (options.deliver !== 'digest' && passes(options, last));
+}
+
 function changeIn(
   options: PolicyOptions,
   content: NotificationContent,

@@ -195,6 +195,22 @@ describe('the policy of notifications', () => {
     assert.equal(sent.length, before);
   });
 
+  it('reminds of a failure that nobody could be told, and of none that nobody is to be told', async () => {
+    const dispatcher = start({ deliver: 'changes', severity: 'error', reminderHours: 6 });
+    dispatcher.begin();
+    failing = true;
+    await dispatcher.handle(event('partial', 'a'));
+    await dispatcher.handle(event('failed', 'b'));
+    failing = false;
+    await until(async () => {
+      if (clock.waiting > 0) await clock.pass(60_000);
+      return sent.length > 0;
+    });
+    await dispatcher.handle(event('succeeded', 'a'));
+    await dispatcher.handle(event('succeeded', 'b'));
+    assert.deepEqual(titles(), ['b: still not backed up', 'b: backups work again']);
+  });
+
   it('lets one of several processes remind', async () => {
     const memory = store.notifications(NODE);
     await start({ reminderHours: 6 }).handle(event('failed'));
