@@ -118,6 +118,19 @@ describe('what went wrong with PostgreSQL', () => {
     assert.equal(failed('canceling statement due to user request').code, 'stalled');
     assert.equal(failed('out of luck').code, 'incomplete');
   });
+
+  it('blames the server for what it lacks to take a dump, not the dump', () => {
+    for (const text of [
+      'ERROR:  could not access file "$libdir/postgis-3": No such file or directory',
+      'ERROR:  could not load library "/usr/lib/x.so": undefined symbol',
+      'could not set default_tablespace to fast: ERROR:  tablespace "fast" does not exist',
+      'ERROR:  invalid value for parameter "default_tablespace": "fast"',
+      'ERROR:  unrecognized configuration parameter "transaction_timeout"',
+      'ERROR:  out of shared memory',
+    ]) {
+      assert.equal(toolFailure(new BackupError('incomplete', text)).code, 'unavailable', text);
+    }
+  });
 });
 
 describe('the silence of pg_dump', () => {

@@ -79,6 +79,19 @@ const BY_TEXT: readonly (readonly [RegExp, Meaning])[] = [
     /extension ".*" is not available|could not open extension control file/,
     { code: 'unavailable', advice: 'install the extension on that server' },
   ],
+  [
+    /could not (access file "\$libdir|load library)/,
+    { code: 'unavailable', advice: 'install what the database uses on that server' },
+  ],
+  [
+    /parameter "default_tablespace"|tablespace ".*" does not exist/,
+    { code: 'unavailable', advice: 'make that tablespace on that server' },
+  ],
+  [
+    /unrecognized configuration parameter/,
+    { code: 'unavailable', advice: 'that server or its extensions are older: update them' },
+  ],
+  [/out of (shared )?memory/, LATER],
   [/row-level security/, { code: 'permission', advice: 'give the user BYPASSRLS' }],
   [
     /permission denied|must be (superuser|owner)/,
