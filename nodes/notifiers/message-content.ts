@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { z } from 'zod';
 import type { ContentLink, NotificationContent } from '../../lib/notifiers/content.ts';
 import { contentOfEvent } from '../../lib/notifiers/event-content.ts';
@@ -63,16 +64,25 @@ export function contentOfMessage(
   if (recipe !== undefined) return contentOfEvent(factsOfRecipe(recipe, message.payload, now), links);
   const { topic, payload } = message;
   const title = typeof topic === 'string' && topic.trim() !== '' ? topic : label;
-  return contentOfText({ at: now, title, summary: payload === undefined ? '' : plainText(payload) });
+  return contentOfText({ at: now, title, summary: payload === undefined ? '' : textOf(payload) });
 }
 
 function contentOfCaught({ message, source }: CaughtError, recipe: Recipe | undefined, at: Date) {
   return contentOfError({
     at,
-    message: plainText(message),
+    message: textOf(message),
     source: source.name || source.type,
     ...(recipe === undefined ? {} : { job: recipe.job, runId: recipe.runId }),
   });
+}
+
+/** Whatever a message brings, somebody is told: also of what JSON cannot say, such as an object that holds itself. */
+function textOf(value: unknown): string {
+  try {
+    return plainText(value);
+  } catch {
+    return inspect(value, { depth: 1 });
+  }
 }
 
 /** The same as an event: what a destination hands on says how its part of the run has ended. */
