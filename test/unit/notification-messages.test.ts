@@ -4,7 +4,7 @@ import { contentOfMessage } from '../../nodes/notifiers/message-content.ts';
 const OPTIONS = { now: new Date('2026-11-23T10:00:00Z'), label: 'Phone', links: [] };
 
 describe('the notification that a message asks for', () => {
-  const summaryOf = (message: object) => contentOfMessage(message, undefined, OPTIONS).summary;
+  const summaryOf = (message: object) => contentOfMessage({ ...message }, undefined, OPTIONS).summary;
 
   it('says what the payload is', () => {
     assert.equal(summaryOf({ payload: 'the disk is full' }), 'the disk is full');
