@@ -48,7 +48,8 @@ export function queuedSummary({ job, position, count, server }: QueuedRun): stri
 
 /** Errors may have several lines; a subject or a row of a table has one. */
 export function oneLine(text: string): string {
-  return text.replaceAll(/\s*[\r\n]+\s*/g, ' ').trim();
+  const lines = text.split(/[\r\n]+/).map((line) => line.trim());
+  return lines.filter((line) => line !== '').join(' ');
 }
 
 function sizesOf({ databases, destinations, rawBytes, durationSeconds }: EndDetails): string {
