@@ -6,6 +6,8 @@ import { BackupError } from '../../lib/errors.ts';
 import { sweepScratches } from '../../lib/restore/test-restore.ts';
 import { recordVerification, verdictOf } from '../../lib/restore/verdict.ts';
 import { type VerifyReport, verifySet } from '../../lib/restore/verify.ts';
+import { connectMysql } from '../../lib/sources/mysql/connect.ts';
+import { connectPostgres } from '../../lib/sources/postgres/connect.ts';
 import { scratchName } from '../../lib/sources/scratch.ts';
 import { orSkip } from '../servers/foreign-suite.ts';
 import { startMariadb } from '../servers/mariadb.ts';
@@ -164,6 +166,24 @@ for (const [name, open] of worlds) {
       );
       assert.deepEqual(await world.present(), [...untouched, ...kept].toSorted());
       untouched = await world.present();
+    });
+
+    it('sweep none that is still in use, however long that takes', async function () {
+      const { plant, server, folder } = world;
+      if (plant === undefined || server === undefined) this.skip();
+      const name = scratchName(new Date(Date.now() - 50 * 3600_000));
+      await plant(name);
+      const session =
+        server.kind === 'mysql'
+          ? await connectMysql(server.server, name, NEVER)
+          : await connectPostgres(server.server, name, NEVER);
+      const place = { server, folder, assertions: [] };
+      try {
+        assert.deepEqual(await sweepScratches(place, NEVER), []);
+      } finally {
+        await session.close();
+      }
+      await until(async () => (await sweepScratches(place, NEVER)).includes(name));
     });
 
     async function knownBad() {

@@ -56,13 +56,16 @@ export function createMysqlScratch(
 }
 
 /**
- * Drops the databases that killed test restores have left on a server, a day after they were made.
+ * Drops the databases that killed test restores have left on a server, a day after they were made. A test restore that
+ * still goes on is connected to its own.
  * @returns their names
  */
 export async function sweepMysqlScratches(server: MysqlServer, signal: AbortSignal): Promise<string[]> {
   return await withSession(server, signal, async (session) => {
     const rows = await session.rows('SELECT SCHEMA_NAME FROM information_schema.SCHEMATA');
-    const leftovers = leftoverScratches(rows.map(([name]) => name ?? ''));
+    const used = await session.rows('SELECT DB FROM information_schema.PROCESSLIST WHERE DB IS NOT NULL');
+    const inUse = new Set(used.map(([name]) => name));
+    const leftovers = leftoverScratches(rows.map(([name]) => name ?? '').filter((name) => !inUse.has(name)));
     await dropAll(session, leftovers);
     return leftovers;
   });

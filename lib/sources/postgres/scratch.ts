@@ -52,7 +52,8 @@ export function createPostgresScratch(
 }
 
 /**
- * Drops the databases that killed test restores have left on a server, a day after they were made.
+ * Drops the databases that killed test restores have left on a server, a day after they were made. A test restore that
+ * still goes on is connected to its own.
  * @returns their names
  */
 export async function sweepPostgresScratches(server: PostgresServer, signal: AbortSignal): Promise<string[]> {
@@ -60,13 +61,22 @@ export async function sweepPostgresScratches(server: PostgresServer, signal: Abo
   try {
     const way = { reached, server, options: { database: '' } as ServerRestoreOptions };
     return await beside(way, async (session) => {
-      const leftovers = leftoverScratches(await databaseNames(session));
+      const leftovers = leftoverScratches(await unusedDatabases(session));
       await dropAll(session, way, leftovers);
       return leftovers;
     });
   } finally {
     await reached.close();
   }
+}
+
+async function unusedDatabases(session: PostgresSession): Promise<string[]> {
+  // Sessions of users: those of autovacuum have none.
+  const rows = await session.query<{ name: string }>(
+    `SELECT datname::text AS name FROM pg_database d
+      WHERE NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid AND a.usesysid IS NOT NULL)`,
+  );
+  return rows.map(({ name }) => name);
 }
 
 type Way = Parameters<Parameters<typeof clearUp>[1]>[1];
