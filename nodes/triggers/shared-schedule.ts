@@ -1,12 +1,13 @@
 import type { BackupError } from '../../lib/errors.ts';
 import { type FireOutcome, FireWorker } from '../../lib/queue/fire-worker.ts';
+import { isMissed } from '../../lib/queue/missed-fires.ts';
 import type { RunResult } from '../../lib/runs/outcome.ts';
 import type { Fire, HandOver, SchedulePolicy } from '../../lib/schedule/scheduler.ts';
 import type { BackupRuntime } from '../runtime.ts';
 import type { SharedQueue } from '../shared-queue.ts';
 
-/** A fire that nobody took in time is as good as missed after so long, in ms. */
-const PATIENCE_MS = 10 * 60_000;
+/** How soon it is tried again to open the queue, in ms. */
+const REOPEN_MS = 30_000;
 
 export interface SharedScheduleParts {
   readonly id: string;
@@ -22,6 +23,8 @@ export interface SharedScheduleParts {
 export class SharedSchedule {
   readonly #parts: SharedScheduleParts;
   #worker: FireWorker | undefined;
+  /** When it began to take fires, in ms since 1970. */
+  #since = 0;
   #stopped = false;
 
   constructor(parts: SharedScheduleParts) {
@@ -44,7 +47,7 @@ export class SharedSchedule {
       .fires()
       .then(({ beatMs }) => this.#work(beatMs))
       // The scheduler cannot do without it either, and tells.
-      .catch(() => this.#parts.runtime.clock.setTimer(() => this.#stopped || this.begin(), PATIENCE_MS / 20));
+      .catch(() => this.#parts.runtime.clock.setTimer(() => this.#stopped || this.begin(), REOPEN_MS));
   }
 
   wake(): void {
@@ -60,6 +63,7 @@ export class SharedSchedule {
   #work(beatMs: number): void {
     const { id, runtime, queue, policy, failed } = this.#parts;
     if (this.#stopped) return;
+    this.#since = runtime.clock.now();
     this.#worker = new FireWorker({
       beatMs,
       take: async () => (await queue.fires()).take(id, policy.overlap),
@@ -80,7 +84,7 @@ export class SharedSchedule {
 
   async #run(fire: Fire, attempt: number, lost: AbortSignal): Promise<FireOutcome> {
     const { id, runtime, policy, start, dropped } = this.#parts;
-    if (runtime.clock.now() - fire.at > Math.max(policy.catchUpMs, PATIENCE_MS)) {
+    if (isMissed(fire, policy, { now: runtime.clock.now(), since: this.#since })) {
       dropped(fire.at, fire.missed + 1);
       return 'done';
     }
