@@ -20,12 +20,12 @@ export class SharedQueue {
   }
 
   /** @throws BackupError when it cannot be opened; the next call tries again */
-  fires(): Promise<SharedFires> {
-    if (this.#fires !== undefined) return this.#fires;
+  async fires(): Promise<SharedFires> {
+    if (this.#fires !== undefined) return await this.#fires;
     throwIfAborted(this.#closing);
     this.#fires = this.#open();
     this.#fires.catch(() => (this.#fires = undefined));
-    return this.#fires;
+    return await this.#fires;
   }
 
   /** It is not closed before this settles. */
