@@ -5,6 +5,15 @@
 
 /** Shorter values would be found in ordinary words. */
 const MIN_LENGTH = 6;
+/**
+ * Words of our own texts, which a weak password or the name of a topic may be, too: hidden everywhere they would leave
+ * texts that say nothing, and still be guessed from these.
+ */
+const ORDINARY = new Set(
+  'backup backups database databases dbackup default docker localhost mariadb mongodb node-red notifier password postgres postgresql production restore secret server sqlite storage'.split(
+    ' ',
+  ),
+);
 /** Lines of a key or certificate shorter than that say nothing. */
 const MIN_LINE_LENGTH = 16;
 /** As many as the credentials of a few hundred nodes; the oldest ones are forgotten first. */
@@ -44,7 +53,8 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
 
 /**
  * Remembers a value that must not be shown, in memory only, with the forms that it takes in URLs and JSON; of a key in
- * several lines, each of them. Anything but a text of six characters or more is left alone.
+ * several lines, each of them. Anything but a text of six characters or more is left alone, and so are words of our own
+ * texts.
  * @returns the value
  */
 export function knowSecret<Value>(value: Value): Value {
@@ -86,7 +96,7 @@ export function forgetSecrets(): void {
 }
 
 function remember(secret: string): void {
-  if (secret.length < MIN_LENGTH) return;
+  if (secret.length < MIN_LENGTH || ORDINARY.has(secret.toLowerCase())) return;
   const secrets = known();
   // Those that are used again shall outlast those that are not.
   if (!secrets.values.delete(secret)) secrets.sorted = undefined;

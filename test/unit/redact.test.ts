@@ -19,6 +19,18 @@ describe('redaction', () => {
     assert.equal(redact('12345 17 undefined null'), '12345 17 undefined null');
   });
 
+  it('leaves words alone that our own texts are made of', () => {
+    for (const value of ['postgres', 'backups', 'Password']) knowSecret(value);
+    assert.equal(
+      redact('no backups of postgres: Password is wrong'),
+      'no backups of postgres: Password is wrong',
+    );
+    assert.equal(
+      redact('postgres://me:postgres@host password=postgres'),
+      'postgres://me:***@host password=***',
+    );
+  });
+
   it('replaces the longer one of two secrets of which one is part of the other', () => {
     knowSecret('correct-horse');
     knowSecret('correct-horse-battery');
