@@ -207,10 +207,14 @@ class Pruning {
     await removeFiles(driver, ofSet(folder), { isWriting, signal });
   }
 
-  async #isUnchanged({ path, files }: SurveyedSet): Promise<boolean> {
+  /** Whether a set is there as it was read, and nobody has found it bad since. */
+  async #isUnchanged({ path, files, source, annotations }: SurveyedSet): Promise<boolean> {
     const { driver, signal } = this.#request;
     const found = await orAbort(driver.stat(joinPath(path, MANIFEST_FILE), signal), signal);
-    return found !== undefined && found.bytes === files.get(MANIFEST_FILE)?.bytes;
+    if (found === undefined || found.bytes !== files.get(MANIFEST_FILE)?.bytes) return false;
+    const said = await annotationsOf(driver, source, signal);
+    if (excuseOf(said)?.rule === 'annotations') return false;
+    return said.value.knownBad === undefined || annotations.value.knownBad !== undefined;
   }
 
   #isBusy({ source }: SurveyedSet): boolean {

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { annotationsText, NO_ANNOTATIONS } from '../../lib/backupset/annotation-format.ts';
 import { listBackupSets } from '../../lib/backupset/catalog.ts';
 import { sweepStorage } from '../../lib/backupset/sweep-storage.ts';
 import { createLocalDestination } from '../../lib/destinations/local/local.ts';
@@ -393,6 +394,20 @@ describe('pruning a storage', () => {
     assert.match(stopped.error?.message ?? '', /the newest good set .* was removed or changed meanwhile/);
     assert.ok((await stored()).includes(second));
     assert.match(stopped.sets[1]?.verdict ?? '', /kept: nothing is removed after an error/);
+  });
+
+  it('stops when a verification finds the newest good set bad meanwhile', async () => {
+    const [first = '', second = '', third = ''] = await plantDays(3);
+    const knownBad = { since: '2026-11-20T00:00:00Z', reason: 'x', level: 'hash' } as const;
+    storage.before = async (step, asked) => {
+      if (step !== 'commit' || !asked.startsWith(`${third}/removed`)) return;
+      storage.before = () => undefined;
+      const said = annotationsText({ ...NO_ANNOTATIONS, knownBad });
+      await putObject(storage, `${first}/annotations.json`, Buffer.from(said));
+    };
+    const { error } = await pruning({ keepLast: 1 });
+    assert.match(error?.message ?? '', /the newest good set .* was removed or changed meanwhile/);
+    assert.deepEqual(await stored(), [first, second]);
   });
 
   it('judges what was listed, whatever is stored meanwhile', async () => {
