@@ -48,7 +48,7 @@ export function complaintAbout({ sql, expect }: Assertion, answer: ScratchAnswer
 export function isMisspelt(answer: ScratchAnswer): boolean {
   return (
     'error' in answer &&
-    /syntax|unrecognized token|incomplete input|no statement|read.?only (transaction|database)/i.test(
+    /syntax error|SQL syntax|unrecognized token|incomplete input|no statement|read.?only (transaction|database)/i.test(
       answer.error.message,
     )
   );

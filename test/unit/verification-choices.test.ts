@@ -60,6 +60,8 @@ describe('assertions', () => {
     assert.ok(isMisspelt(failed('attempt to write a readonly database')));
     assert.ok(!isMisspelt(failed('relation "orders" does not exist')));
     assert.ok(!isMisspelt(failed('no such column: read_only')));
+    assert.ok(!isMisspelt(failed('invalid input syntax for type integer: "x"')));
+    assert.ok(isMisspelt(failed('near "SELEKT": syntax error')));
     assert.ok(!isMisspelt({ value: 'syntax error' }));
   });
 });
