@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { ADMIN_ROOT, ADMIN_ROUTES } from '../../nodes/admin-routes.ts';
 import { allNodes } from '../../nodes/schemas.ts';
 import { createDatabase } from '../fixtures/sqlite-database.ts';
+import { RecordingHttp } from '../servers/recording-http.ts';
 import { startSshd, type TestSshd } from '../servers/sshd.ts';
 import { editorSuite } from '../support/editor/suite.ts';
 import { installPacked } from '../support/installed-package.ts';
@@ -24,10 +25,14 @@ interface Question {
   readonly type: string;
   readonly id?: string;
   readonly settings: Readonly<Record<string, unknown>>;
+  /** What the answer is; `ok` without it. */
+  readonly level?: string;
 }
 
 /** A schedule that does not fire while the test runs. */
 const MONTHLY = { every: 'month', day: '1', time: '02:30', schemaVersion: 1 };
+
+const KEEP_THREE = { from: 'message', keepLast: 3, schemaVersion: 1 };
 
 interface NodeSetInfo {
   readonly id: string;
@@ -39,8 +44,11 @@ interface NodeSetInfo {
 describe('The packed package on Node-RED 5, where people sign in', function () {
   this.timeout(240_000);
   let ssh: TestSshd;
+  let recorder: RecordingHttp;
   const suite = editorSuite(async (folder) => {
     ssh = await startSshd();
+    recorder = await RecordingHttp.start();
+    recorder.usual = { body: 'OK' };
     createDatabase(join(folder, 'shop.sqlite'), { megabytes: 1 });
     return {
       flow: [
@@ -60,7 +68,7 @@ describe('The packed package on Node-RED 5, where people sign in', function () {
       editor: { signIn: { username: 'owner', password: PASSWORD } },
     };
   });
-  after(() => ssh?.stop());
+  after(() => Promise.all([ssh?.stop(), recorder?.close()]));
   const tokens = new Map<string, string>();
 
   before(async () => {
@@ -97,7 +105,7 @@ describe('The packed package on Node-RED 5, where people sign in', function () {
         const answer = await ask(route, tokens.get(name));
         if (permissions.some((given) => covers(given, permission))) {
           assert.equal(answer.status, 200, name);
-          assert.deepEqual([name, await levelOf(answer)], [name, 'ok']);
+          assert.deepEqual([name, await levelOf(answer)], [name, questions()[route]?.level ?? 'ok']);
         } else {
           assert.deepEqual([name, answer.status], [name, 401]);
           assert.equal(await answer.text(), '');
@@ -149,6 +157,13 @@ describe('The packed package on Node-RED 5, where people sign in', function () {
         type: 'dbackup-key',
         settings: { kind: 'passphrase', passphrase: 'correct horse battery' },
       },
+      'notifiers/test': {
+        type: 'dbackup-notify-webhook',
+        settings: { preset: 'healthchecks', url: recorder.url, schemaVersion: 1 },
+      },
+      // Nothing leads to this node.
+      'retention/dry-run': { type: 'dbackup-retention', settings: KEEP_THREE, level: 'warning' },
+      'retention/simulate': { type: 'dbackup-retention', settings: KEEP_THREE },
       'schedules/next': schedule,
       'schedules/fire': schedule,
       'schedules/pause': schedule,
