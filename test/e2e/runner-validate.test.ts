@@ -3,7 +3,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { backupFlow, RunnerWorkspace } from '../support/runner-flows.ts';
 import { dbackup } from '../support/runner-process.ts';
-import { SERVER_VARIABLES, STORAGE_VARIABLES } from '../support/template-variables.ts';
+import { WEBHOOK_SECRET, WEBHOOK_TOKEN } from '../support/template-environment.ts';
+import { NOTIFIER_VARIABLES, SERVER_VARIABLES, STORAGE_VARIABLES } from '../support/template-variables.ts';
 
 const TEMPLATES = join(import.meta.dirname, '..', '..', 'flows');
 
@@ -130,8 +131,11 @@ describe('dbackup validate', function () {
       BACKUP_DIR_3: join(work.root, 'third'),
       RESTORE_TO: join(work.root, 'restored.sqlite'),
       AGE_RECIPIENT: 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p',
+      BACKUP_WEBHOOK_TOKEN: WEBHOOK_TOKEN,
+      BACKUP_WEBHOOK_SECRET: WEBHOOK_SECRET,
       ...SERVER_VARIABLES,
       ...STORAGE_VARIABLES,
+      ...NOTIFIER_VARIABLES,
     };
     for (const template of readdirSync(TEMPLATES)) {
       const { code, stdout, stderr } = await validate(join(TEMPLATES, template), [], env);
