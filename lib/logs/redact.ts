@@ -36,6 +36,9 @@ interface SecretHolder {
 /** Names of environment variables that hold secrets; those with `_FILE` hold the path of one. */
 const SECRET_VARIABLE = /(?:^|_)(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|KEY|PGPASSWORD|MYSQL_PWD)$/;
 
+/** Those that hold what everybody may know: fingerprints of hosts, and keys that only encrypt. */
+const PUBLIC_VARIABLE = /(?:HOST|PUBLIC|PUB)_?KEY$/;
+
 const PATTERNS: readonly (readonly [RegExp, string])[] = [
   // user:password@ of a URL; schemes are short, and a limit keeps long runs of letters and dots from taking time
   [/\b([a-z][a-z0-9+.-]{0,30}:\/\/[^\s/:@]*):[^\s/@]+@/gi, `$1:${MASK}@`],
@@ -76,7 +79,8 @@ export function knowSecret<Value>(value: Value): Value {
 /** Remembers the values of environment variables whose names tell that they are secrets. */
 export function knowEnvironmentSecrets(env: Readonly<Record<string, string | undefined>>): void {
   for (const [name, value] of Object.entries(env)) {
-    if (SECRET_VARIABLE.test(name.toUpperCase())) knowSecret(value);
+    const upper = name.toUpperCase();
+    if (SECRET_VARIABLE.test(upper) && !PUBLIC_VARIABLE.test(upper)) knowSecret(value);
   }
 }
 

@@ -53,11 +53,14 @@ describe('redaction', () => {
       DBACKUP_MASTER_KEY: 'value-four',
       SHOP_PASSWORD_FILE: '/run/secrets/shop',
       MONKEY: 'value-five',
+      SFTP_HOST_KEY: 'SHA256:public',
       HOME: '/home/shop',
     });
     assert.equal(
-      redact('value-one value-two value-three value-four /run/secrets/shop value-five /home/shop'),
-      '*** *** *** *** /run/secrets/shop value-five /home/shop',
+      redact(
+        'value-one value-two value-three value-four /run/secrets/shop value-five SHA256:public /home/shop',
+      ),
+      '*** *** *** *** /run/secrets/shop value-five SHA256:public /home/shop',
     );
   });
 
