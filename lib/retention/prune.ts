@@ -1,6 +1,6 @@
 import { orAbort } from '../abort.ts';
 import { isStored } from '../backupset/manifest.ts';
-import { joinPath, MANIFEST_FILE } from '../backupset/names.ts';
+import { ANNOTATIONS_FILE, joinPath, MANIFEST_FILE } from '../backupset/names.ts';
 import { findSetFolders, isBeingRemoved, QUIET_MS } from '../backupset/orphans.ts';
 import { removeFiles } from '../backupset/remove-files.ts';
 import { type Clock, systemClock } from '../clock.ts';
@@ -175,12 +175,16 @@ class Pruning {
     });
   }
 
-  /** The set that was locked last was written last: all are asked about, since each can have a lock of its own. */
+  /**
+   * All files are asked about, since each can have a lock of its own, but for the annotations: they are written anew with
+   * each verification, and would keep the set for ever.
+   */
   async #lockOf({ files }: SurveyedSet): Promise<ObjectLock | undefined> {
     const { driver, signal } = this.#request;
     if (driver.lockOf === undefined) return undefined;
     let longest: ObjectLock | undefined;
-    for (const { path } of files.values()) {
+    for (const [name, { path }] of files) {
+      if (name === ANNOTATIONS_FILE) continue;
       const lock = await orAbort(driver.lockOf(path, signal), signal);
       if (lock !== undefined && (longest === undefined || isLonger(lock, longest))) longest = lock;
     }

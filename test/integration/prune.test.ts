@@ -284,6 +284,8 @@ describe('pruning a storage', () => {
     storage.locks.set(`${second}/`, until('01'));
     storage.locks.set(`${third}/orders.sqlite`, {});
     storage.locks.set(`${third}/`, until('01'));
+    // Written anew when it was verified, and locked anew with that.
+    storage.locks.set(`${fourth}/annotations.json`, until('09'));
     for (const remove of [false, true]) {
       const report = await pruning({ keepLast: 1 }, { remove });
       assert.ok(isPruned(report));
