@@ -1,7 +1,6 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { type Refusal, refusal } from './refusal.ts';
-
-const HEX_SHA256 = /^[0-9a-f]{64}$/i;
+import { HEX_SHA256 } from './timed-signature.ts';
 
 /**
  * Checks `Authorization: Bearer <token>` (RFC 6750).
@@ -33,36 +32,6 @@ export function checkHubSignature(
   const expected = createHmac('sha256', secret).update(body).digest();
   if (timingSafeEqual(Buffer.from(given, 'hex'), expected)) return undefined;
   return refusal(401, 'wrong', 'The signature does not fit the body');
-}
-
-export interface TimedSignature {
-  /** When it was made, in seconds since 1970. */
-  readonly time: number;
-  /** The body's HMAC-SHA256 with the secret, over `<time>.<body>`. */
-  readonly signature: Buffer;
-}
-
-/**
- * Checks `X-DBackup-Signature: t=<seconds since 1970>,v1=<hex>`, the HMAC-SHA256 of `<t>.<body>`. Whether the time is
- * right is not looked at. Of several `v1` one must fit, so that a sender may change its secret.
- */
-export function checkTimedSignature(
-  header: string | undefined,
-  body: Uint8Array,
-  secret: string,
-): TimedSignature | Refusal {
-  const parts = (header ?? '').split(',').map((part) => part.trim().split('='));
-  const valuesOf = (name: string) => parts.flatMap(([key, value]) => (key === name ? [value ?? ''] : []));
-  const [time = '', ...otherTimes] = valuesOf('t');
-  const given = valuesOf('v1').filter((value) => HEX_SHA256.test(value));
-  if (!/^\d{1,12}$/.test(time) || otherTimes.length > 0 || given.length === 0) {
-    const form = '"X-DBackup-Signature: t=<seconds since 1970>,v1=<hex>"';
-    return refusal(401, 'missing', `Send the time and the signature of the body as ${form}`);
-  }
-  const signature = createHmac('sha256', secret).update(`${time}.`).update(body).digest();
-  const fits = given.map((value) => timingSafeEqual(Buffer.from(value, 'hex'), signature));
-  if (fits.includes(true)) return { time: Number(time), signature };
-  return refusal(401, 'wrong', 'The signature does not fit the time and the body');
 }
 
 /** In a time that depends on neither of them. */

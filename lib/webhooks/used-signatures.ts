@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
-import type { TimedSignature } from './credentials-check.ts';
 import { type Refusal, refusal } from './refusal.ts';
+import type { TimedSignature } from './timed-signature.ts';
 
 /** Only who knows the secret gets a signature in here: more of them in an hour are a mistake. */
 const MAX_USED = 100_000;

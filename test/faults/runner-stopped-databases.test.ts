@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { MARIADB_LARGE, POSTGRES_FIVE_GIGABYTES } from '../fixtures/five-gigabytes.ts';
+import { MARIADB_FIVE_GIGABYTES, POSTGRES_FIVE_GIGABYTES } from '../fixtures/five-gigabytes.ts';
 import { assertStops, storing } from '../fixtures/stopped-runner.ts';
 import { startMariadb } from '../servers/mariadb.ts';
 import { startPostgres } from '../servers/postgres.ts';
@@ -49,11 +49,11 @@ describe('dbackup run, stopped by SIGTERM while it dumps a server', function () 
     }
   });
 
-  it('MariaDB, with 256 MB: mariadb-dump is gone, and nothing is stored', async () => {
+  it('MariaDB, with 5 GB: mariadb-dump is gone, and nothing is stored', async () => {
     const server = await startMariadb();
     try {
       await server.query('CREATE DATABASE shop');
-      await server.query(MARIADB_LARGE, 'shop');
+      await server.query(MARIADB_FIVE_GIGABYTES, 'shop');
       await assertStopsDumpOf('mysql', server.settings);
     } finally {
       await server.stop();

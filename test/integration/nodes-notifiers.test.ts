@@ -133,11 +133,12 @@ describe('notifiers in Node-RED', function () {
       bytes: 1_234_000_000,
       failed: ['users'],
     });
-    const signed = `${request?.headers['x-dbackup-timestamp']}.${request?.body}`;
+    const header = String(request?.headers['x-dbackup-signature']);
+    const time = /^t=(\d+),/.exec(header)?.[1];
     const expected = createHmac('sha256', servers.environment.EVENT_WEBHOOK_SECRET ?? '')
-      .update(signed)
+      .update(`${time}.${request?.body}`)
       .digest('hex');
-    assert.equal(request?.headers['x-dbackup-signature'], `v1=${expected}`);
+    assert.equal(header, `t=${time},v1=${expected}`);
     const push = JSON.parse(servers.http.requests.find(({ path }) => path === '/')?.body ?? '') as {
       topic: string;
     };

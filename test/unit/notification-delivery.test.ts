@@ -12,6 +12,7 @@ import {
 } from '../../lib/notifiers/retry-after.ts';
 import { createCustomWebhook, customWebhookOptions } from '../../lib/notifiers/webhook/custom.ts';
 import { createWebhookChannel, webhookOptions } from '../../lib/notifiers/webhook/webhook.ts';
+import { checkTimedSignature } from '../../lib/webhooks/timed-signature.ts';
 import { RecordingHttp } from '../servers/recording-http.ts';
 import { HurriedClock } from '../support/hurried-clock.ts';
 import { sampleContent } from '../support/sample-events.ts';
@@ -136,10 +137,12 @@ describe('the delivery of notifications', () => {
     assert.equal(delivery.status, 'delivered');
     const [request] = server.requests;
     const { headers, body = '' } = request ?? {};
-    const expected = createHmac('sha256', signingSecret)
-      .update(`${headers?.['x-dbackup-timestamp']}.${body}`)
-      .digest('hex');
-    assert.equal(headers?.['x-dbackup-signature'], `v1=${expected}`);
+    const signature = String(headers?.['x-dbackup-signature']);
+    const time = /^t=(\d+),/.exec(signature)?.[1];
+    const expected = createHmac('sha256', signingSecret).update(`${time}.${body}`).digest('hex');
+    assert.equal(signature, `t=${time},v1=${expected}`);
+    const taken = checkTimedSignature(signature, Buffer.from(body), signingSecret);
+    assert.ok('time' in taken, 'our own webhook node takes it');
     assert.deepEqual(
       [headers?.['x-team'], headers?.['x-two'], headers?.['x-dbackup-event']],
       ['ops', 'a: b', 'failed'],
@@ -162,10 +165,11 @@ describe('the delivery of notifications', () => {
     let seconds = 1000;
     const options = { preset: 'custom', url: server.url, signingSecret: 'a signing secret' };
     await deliver(createCustomWebhook(customWebhookOptions.parse(options), () => 1000 * seconds++));
-    const times = server.requests.map(({ headers }) => headers['x-dbackup-timestamp']);
-    assert.deepEqual(times, ['1000', '1001']);
-    const signatures = server.requests.map(({ headers }) => headers['x-dbackup-signature']);
-    assert.notEqual(signatures[0], signatures[1]);
+    const [one, two] = server.requests.map(({ headers }) =>
+      String(headers['x-dbackup-signature']).split(','),
+    );
+    assert.deepEqual([one?.[0], two?.[0]], ['t=1000', 't=1001']);
+    assert.notEqual(one?.[1], two?.[1]);
   });
 
   it('refuses headers that are none, or that are not its own to set', () => {

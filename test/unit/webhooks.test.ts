@@ -1,13 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
-import {
-  checkBearer,
-  checkHubSignature,
-  checkTimedSignature,
-  type TimedSignature,
-} from '../../lib/webhooks/credentials-check.ts';
+import { checkBearer, checkHubSignature } from '../../lib/webhooks/credentials-check.ts';
 import { readBody } from '../../lib/webhooks/request-body.ts';
+import { checkTimedSignature, type TimedSignature } from '../../lib/webhooks/timed-signature.ts';
 import { UsedSignatures } from '../../lib/webhooks/used-signatures.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 

@@ -1,6 +1,6 @@
-import { createHmac } from 'node:crypto';
 import { z } from 'zod';
 import { BackupError } from '../../errors.ts';
+import { TIMED_SIGNATURE, timedSignature } from '../../webhooks/timed-signature.ts';
 import type { NotificationContent } from '../content.ts';
 import type { HttpRequest } from '../http.ts';
 import { hostOf, webAddress } from '../http-address.ts';
@@ -82,21 +82,13 @@ export function createCustomWebhook(options: CustomWebhookOptions, now: () => nu
         request: sent,
         notes,
         // A receiver takes no signature that is old, as that of the first attempt may be.
-        headersNow: () => (signingSecret === undefined ? {} : signatureHeaders(body, signingSecret, now())),
+        headersNow: (): Record<string, string> =>
+          signingSecret === undefined
+            ? {}
+            : { [TIMED_SIGNATURE]: timedSignature(body, signingSecret, now()) },
       });
     },
   };
-}
-
-/**
- * The time and `v1=` + the hexadecimal HMAC-SHA-256 of `<time>.<body>`: a receiver that checks both takes no old request
- * again.
- * @param now in ms since 1970
- */
-export function signatureHeaders(body: string, secret: string, now: number) {
-  const time = String(Math.floor(now / 1000));
-  const signature = createHmac('sha256', secret).update(`${time}.${body}`).digest('hex');
-  return { 'X-DBackup-Timestamp': time, 'X-DBackup-Signature': `v1=${signature}` };
 }
 
 /** What is wrong with the template of a body; undefined when it is fine. */

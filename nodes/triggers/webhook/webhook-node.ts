@@ -1,12 +1,9 @@
 import { BackupError } from '../../../lib/errors.ts';
 import { type RunParameter, withoutRunParameters } from '../../../lib/plan/run-parameters.ts';
-import {
-  checkBearer,
-  checkHubSignature,
-  checkTimedSignature,
-} from '../../../lib/webhooks/credentials-check.ts';
+import { checkBearer, checkHubSignature } from '../../../lib/webhooks/credentials-check.ts';
 import type { Refusal } from '../../../lib/webhooks/refusal.ts';
 import { readBody } from '../../../lib/webhooks/request-body.ts';
+import { checkTimedSignature } from '../../../lib/webhooks/timed-signature.ts';
 import { UsedSignatures } from '../../../lib/webhooks/used-signatures.ts';
 import type { BackupMessage, Deliver, NodeContext } from '../../define-node.ts';
 import { formatTime } from '../../status/quantities.ts';
