@@ -55,8 +55,6 @@ async function runTwiceIfNeeded(all: readonly Job[]): Promise<JobResult[]> {
   const first = await runAll(all, workers);
   const again = first.filter(({ job, failed }) => failed.length > 0 && SHARES_MACHINE.test(job.name));
   if (again.length === 0) return first;
-  for (const { title, error } of again.flatMap(({ failed }) => failed))
-    console.log(`\nFAILED AT FIRST ${title}\n${error}`);
   const second = await runAll(
     again.map(({ job }) => job),
     1,
@@ -87,6 +85,8 @@ function printProgress({ job, passed, failed, skipped, seconds, output }: JobRes
   console.log(
     `${mark} ${job.name}: ${passed} passed, ${failed.length} failed, ${skipped.length} skipped (${seconds.toFixed(1)} s)`,
   );
+  // At once: a run that is cut off has no report.
+  for (const { title, error } of failed) console.log(`  ${title}\n${error}`);
   if (failed.length > 0 && output.trim() !== '') console.log(`---- its output\n${output.trimEnd()}\n----`);
 }
 

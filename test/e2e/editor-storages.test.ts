@@ -153,7 +153,7 @@ describe('Storages in the editor', function () {
       await storage.done();
       await until(async () => (await form.chosen('storage')) === `My ${kind.label}`);
       await form.done();
-      assert.equal(await added.isInvalid(), false);
+      await until(async () => !(await added.isInvalid()));
     });
   }
 

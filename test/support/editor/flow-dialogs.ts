@@ -3,6 +3,8 @@ import type { Locator, Page } from 'playwright-core';
 import { until } from '../until.ts';
 
 const PREFIX = '#red-ui-clipboard-dialog';
+/** Longer than a double click, which imports at once. */
+const CHOSEN_WITHIN_MS = 2_000;
 
 /** Imports a flow that a person has copied, as a flow of its own. */
 export async function importText(page: Page, text: string): Promise<void> {
@@ -46,7 +48,7 @@ export class ImportDialog {
 
   /** Imports one example, which brings a flow of its own, and goes to that flow. */
   async choose(name: string): Promise<void> {
-    await this.#entry(name).click();
+    await this.#select(name);
     const tabs = this.#page.locator('#red-ui-workspace-tabs > li.red-ui-tab');
     const before = await tabs.count();
     await this.#page.locator(`${PREFIX}-ok`).click();
@@ -58,6 +60,20 @@ export class ImportDialog {
 
   async cancel(): Promise<void> {
     await this.#page.locator(`${PREFIX}-cancel`).click();
+  }
+
+  /** The list still unfolds while the machine is busy, so that a click may hit a neighbour: people click again. */
+  async #select(name: string): Promise<void> {
+    const chosen = this.#examples.locator('.red-ui-treeList-label.selected').getByText(name, { exact: true });
+    const ready = this.#page.locator(`${PREFIX}-ok:not([disabled])`);
+    await until(async () => {
+      await this.#entry(name).click();
+      const isReady = ready.waitFor({ timeout: CHOSEN_WITHIN_MS }).then(
+        () => true,
+        () => false,
+      );
+      return (await isReady) && (await chosen.isVisible());
+    });
   }
 
   #entry(label: string): Locator {

@@ -204,6 +204,10 @@ export class NodeForm {
   async #close(button: string): Promise<void> {
     await this.tray.locator(button).click();
     await this.tray.waitFor({ state: 'detached' });
+    // What the form has changed is drawn with the next frame, and frames take their time on a busy machine.
+    await this.tray
+      .page()
+      .evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))');
   }
 }
 
