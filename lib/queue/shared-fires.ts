@@ -121,10 +121,17 @@ export class SharedFires {
     return id !== null;
   }
 
-  /** Takes a fire of a schedule that waits. */
+  /** Takes a fire of a schedule that waits, also one from before a change of what happens when they overlap. */
   async take(schedule: string, overlap: SchedulePolicy['overlap']): Promise<TakenFire | undefined> {
-    await this.prepare(schedule, overlap);
-    const name = queueOf(schedule, overlap);
+    for (const each of overlap === 'skip' ? (['skip', 'queue'] as const) : (['queue', 'skip'] as const)) {
+      await this.prepare(schedule, each);
+      const taken = await this.#takeFrom(queueOf(schedule, each));
+      if (taken !== undefined) return taken;
+    }
+    return undefined;
+  }
+
+  async #takeFrom(name: string): Promise<TakenFire | undefined> {
     const [job] = await this.#boss.fetch(name);
     if (job === undefined) return undefined;
     const attempt = { id: job.id, retryCount: job.retryCount };

@@ -126,6 +126,19 @@ describe('fires that processes share', function () {
     assert.deepEqual((await takenBy(fires, 'queue')).fire, fireAt(1));
   });
 
+  it('are taken when they wait since before it was changed what happens when they overlap', async () => {
+    const fires = await join();
+    await handOver(fires, fireAt(0), 'queue');
+    const first = await takenBy(fires, 'queue');
+    await handOver(fires, fireAt(1), 'queue');
+    assert.equal(await fires.take(NODE, 'skip'), undefined, 'not before the first one has ended');
+    await first.done();
+    const second = await takenBy(fires, 'skip');
+    assert.deepEqual([second.fire, await second.keep()], [fireAt(1), true]);
+    await second.done();
+    assert.equal(await fires.take(NODE, 'queue'), undefined);
+  });
+
   it('are not handed over while the schedule is paused', async () => {
     const fires = await join();
     await store.schedule(NODE).pause();

@@ -135,6 +135,26 @@ describe('SSH tunnel to a database server', function () {
       }
     });
 
+    for (const { line, missing } of [
+      {
+        line: 'KexAlgorithms sntrup761x25519-sha512@openssh.com',
+        missing: /knows no key exchange algorithm/,
+      },
+      { line: 'Ciphers 3des-cbc', missing: /knows no cipher/ },
+    ]) {
+      it(`by a host with nothing in common (${line}), which no second attempt would change`, async () => {
+        const odd = await startSshd({ config: [line] });
+        try {
+          const { host, port, user, hostKeys } = odd;
+          const error = await refusal({ ...key, host, port, user, hostKeys: [hostKeys.ed25519] });
+          assertError(error, 'unavailable', missing);
+          assert.equal(Reflect.get(error as Error, 'transient'), false);
+        } finally {
+          await odd.stop();
+        }
+      });
+    }
+
     it('with an agent that holds another key', async () => {
       const agent = await sshd.startAgent(sshd.strangersKey);
       try {
