@@ -105,6 +105,11 @@ export class LaunchedFlows {
     this.#listeners.set(nodeId, listener);
   }
 
+  /** Not that of a node that has taken the id over. */
+  offEnded(nodeId: string, listener: () => void): void {
+    if (this.#listeners.get(nodeId) === listener) this.#listeners.delete(nodeId);
+  }
+
   #settle(nodeId: string): void {
     const launches = this.#launches.get(nodeId);
     if (launches === undefined) return;

@@ -54,7 +54,7 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
     this.#lookedAt = this.#now();
     if (!this.#firesByItself()) return;
     this.#shared = this.#share();
-    runtime.launches.onEnded(id, () => this.#scheduler.wake());
+    runtime.launches.onEnded(id, this.#onEnded);
     runtime.jobs.watch(this.#onDeadLetters);
     runtime.ending.addEventListener('abort', this.#onEnding);
     runtime.deploys.onceStarted(() => {
@@ -66,7 +66,8 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
   stop(): void {
     this.#scheduler.stop();
     this.#shared?.stop();
-    const { runtime } = this.#context;
+    const { runtime, id } = this.#context;
+    runtime.launches.offEnded(id, this.#onEnded);
     runtime.ending.removeEventListener('abort', this.#onEnding);
     runtime.jobs.unwatch(this.#onDeadLetters);
   }
@@ -207,6 +208,8 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
   };
 
   readonly #onEnding = (): void => this.stop();
+
+  readonly #onEnded = (): void => this.#scheduler.wake();
 
   readonly #text = (key: string, values?: Readonly<Record<string, string | number>>): string =>
     this.#context.text(`${this.#context.type}.${key}`, values);

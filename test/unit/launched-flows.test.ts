@@ -37,8 +37,10 @@ class World {
     lost: (nodes) => void this.lost.push(...nodes),
   });
 
+  readonly count = (): void => void (this.calls += 1);
+
   constructor() {
-    this.flows.onEnded('clock', () => (this.calls += 1));
+    this.flows.onEnded('clock', this.count);
   }
 
   launch(id: string): void {
@@ -75,6 +77,20 @@ describe('launched flows', () => {
     assert.equal(world.flows.reasonOf({}), undefined);
     world.ended();
     assert.deepEqual(reasons(), ['catch-up', undefined, undefined]);
+  });
+
+  it('tell a node that is gone nothing, and the one that has its id now everything', () => {
+    const world = new World();
+    let later = 0;
+    const count = () => void (later += 1);
+    world.flows.onEnded('clock', count);
+    world.flows.offEnded('clock', world.count);
+    world.launch('a');
+    world.ended();
+    world.flows.offEnded('clock', count);
+    world.launch('b');
+    world.ended();
+    assert.deepEqual([world.calls, later], [0, 1]);
   });
 
   it('go on until the last of several has ended', () => {
