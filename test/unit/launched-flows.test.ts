@@ -37,7 +37,9 @@ class World {
     lost: (nodes) => void this.lost.push(...nodes),
   });
 
-  readonly count = (): void => void (this.calls += 1);
+  readonly count = (): void => {
+    this.calls += 1;
+  };
 
   constructor() {
     this.flows.onEnded('clock', this.count);
@@ -82,7 +84,9 @@ describe('launched flows', () => {
   it('tell a node that is gone nothing, and the one that has its id now everything', () => {
     const world = new World();
     let later = 0;
-    const count = () => void (later += 1);
+    const count = () => {
+      later += 1;
+    };
     world.flows.onEnded('clock', count);
     world.flows.offEnded('clock', world.count);
     world.launch('a');
