@@ -9,11 +9,9 @@ const SOON_MS = 30_000;
 
 describe('engine: what a process is left with', () => {
   it('ends by itself after runs that failed, hung and were cancelled, without an unhandled rejection', async () => {
-    const child = spawn(
-      process.execPath,
-      ['--unhandled-rejections=strict', '--trace-warnings', '--import', 'tsx', PROGRAM],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
-    );
+    const child = spawn(process.execPath, ['--unhandled-rejections=strict', '--trace-warnings', PROGRAM], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let stdout = '';
     let stderr = '';
     let late: NodeJS.Timeout | undefined;

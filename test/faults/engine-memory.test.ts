@@ -11,7 +11,7 @@ const PROGRAM = fileURLToPath(new URL('../support/memory-process.ts', import.met
 /** What the engine grew by, in bytes, while it backed up that many databases of that size at a time. */
 async function growthOver(databases: number, bytes: number): Promise<number> {
   const args = [databases, bytes, 0.15 * GB].map(String);
-  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', PROGRAM, ...args]);
+  const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, ...args]);
   const { state, rawBytes, growth } = JSON.parse(stdout) as Record<string, unknown>;
   assert.deepEqual([state, rawBytes], ['succeeded', databases * bytes]);
   assert.ok(typeof growth === 'number');

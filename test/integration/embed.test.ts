@@ -240,7 +240,7 @@ describe('Headless runtime: stopping', () => {
 
   it('survives what a node throws out of a timer, and leaves nothing that keeps the process alive', async () => {
     const script = path.join(import.meta.dirname, '../support/uncaught-process.ts');
-    const child = await promisify(execFile)(process.execPath, ['--import', 'tsx', script], {
+    const child = await promisify(execFile)(process.execPath, [script], {
       timeout: 30_000,
     });
     assert.deepEqual(JSON.parse(child.stdout), {

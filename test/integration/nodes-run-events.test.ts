@@ -244,7 +244,7 @@ describe('run events nodes in Node-RED', function () {
 
   it('tell at the next start of a run whose process died', async () => {
     const script = fileURLToPath(new URL('store-process.ts', import.meta.url));
-    const args = ['--import', 'tsx', script, dataDir, '20260501T120000Z_0badf00d', 'hold'];
+    const args = [script, dataDir, '20260501T120000Z_0badf00d', 'hold'];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(child.stdout, 'data');
     child.kill('SIGKILL');

@@ -91,7 +91,11 @@ describe('the SQLite source in its surroundings', function () {
   });
 
   describe('in every kind of host', () => {
-    for (const flags of [['--import', 'tsx'], ['--inspect=0'], ['--max-old-space-size=64']]) {
+    for (const flags of [
+      ['--import', 'data:text/javascript,'],
+      ['--inspect=0'],
+      ['--max-old-space-size=64'],
+    ]) {
       it(`started with ${flags.join(' ')}`, async () => {
         assert.equal(await dump(folder.database('shop.db'), { flags }), 'direct true true');
       });

@@ -124,7 +124,7 @@ describe('the file of an older store', () => {
     writeReleased('0002_schedules');
     const before = rowsOf(file());
     const script = fileURLToPath(new URL('store-migrating-process.ts', import.meta.url));
-    const child = spawn(process.execPath, ['--import', 'tsx', script, dataDir], {
+    const child = spawn(process.execPath, [script, dataDir], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     try {
@@ -145,7 +145,7 @@ describe('the file of an older store', () => {
     const script = fileURLToPath(new URL('store-process.ts', import.meta.url));
     const codes = await Promise.all(
       ['a', 'b', 'c'].map(async (id) => {
-        const args = ['--import', 'tsx', script, dataDir, id, 'write'];
+        const args = [script, dataDir, id, 'write'];
         const [code] = await once(spawn(process.execPath, args, { stdio: 'inherit' }), 'exit');
         return code;
       }),

@@ -122,7 +122,7 @@ describeStores('what the store keeps of jobs', (testStore) => {
     this.timeout(120_000);
     const script = fileURLToPath(new URL('job-counting-process.ts', import.meta.url));
     const counters = [1, 2, 3].map(() => {
-      const child = spawn(process.execPath, ['--import', 'tsx', script, testStore.dataDir, '40', '60'], {
+      const child = spawn(process.execPath, [script, testStore.dataDir, '40', '60'], {
         stdio: ['ignore', 'pipe', 'inherit'],
         env: { ...process.env, ...testStore.env },
       });

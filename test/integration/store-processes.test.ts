@@ -16,7 +16,7 @@ describeStores('a store that processes share', (testStore) => {
 
   function start(id: string, mode: 'hold' | 'write'): ChildProcess {
     const script = fileURLToPath(new URL('store-process.ts', import.meta.url));
-    const args = ['--import', 'tsx', script, testStore.dataDir, id, mode];
+    const args = [script, testStore.dataDir, id, mode];
     const child = spawn(process.execPath, args, {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, ...testStore.env },

@@ -26,7 +26,7 @@ describe('vault shared by processes', () => {
   });
 
   function start(...args: string[]): ChildProcess {
-    const child = spawn(process.execPath, ['--import', 'tsx', SCRIPT, ...args], {
+    const child = spawn(process.execPath, [SCRIPT, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     children.push(child);
