@@ -1,15 +1,15 @@
 import { type ChildProcess, spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jobsFor } from './runner/discover.ts';
 import { type Job, type JobResult, runJob } from './runner/job.ts';
 import { sum, summary, type Tally, withoutSkips } from './runner/result.ts';
 
 /*
- * `npm test [-- suite or file …]`: runs the test suites in mocha processes of their own, two at a time
- * (DBACKUP_TEST_JOBS), and ends with the line `N passed, N failed, N skipped`. With
- * DBACKUP_TEST_NO_SKIP=1 a skipped test is a failed one.
+ * `npm test [-- suite or file …]`: runs the test suites in mocha processes of their own, one more at a time than the
+ * machine has processors, since they wait a lot (DBACKUP_TEST_JOBS), and ends with the line
+ * `N passed, N failed, N skipped`. With DBACKUP_TEST_NO_SKIP=1 a skipped test is a failed one.
  */
 
 /** Tests of the product as it is shipped: they run what is in `dist/`. */
@@ -18,7 +18,7 @@ const USES_BUILD = /e2e|faults[\\/]runner-/;
 /** Tests that what runs beside them can disturb. */
 const SHARES_MACHINE = /conformance|integration|faults|e2e/;
 
-const workers = Math.max(1, Number(process.env.DBACKUP_TEST_JOBS ?? 2));
+const workers = Math.max(1, Number(process.env.DBACKUP_TEST_JOBS ?? availableParallelism() + 1));
 process.chdir(join(import.meta.dirname, '..'));
 const running = new Set<ChildProcess>();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
