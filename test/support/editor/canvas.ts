@@ -45,8 +45,11 @@ export class Canvas {
 
   /** The node with this text on it; an inject node with a schedule has an arrow behind it. */
   async labelled(label: string): Promise<CanvasNode> {
+    const literally = label.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`);
     const group = this.chart.locator('g.red-ui-flow-node-group', {
-      has: this.#page.locator('.red-ui-flow-node-label-text', { hasText: new RegExp(`^${label}(\\s↻)?$`) }),
+      has: this.#page.locator('.red-ui-flow-node-label-text', {
+        hasText: new RegExp(`^${literally}(\\s↻)?$`),
+      }),
     });
     const id = await group.getAttribute('id');
     assert.ok(id, `No node is labelled ${label}`);
