@@ -12,7 +12,7 @@ import type { Manifest } from './manifest.ts';
 import { ANNOTATIONS_FILE, joinPath, MANIFEST_FILE } from './names.ts';
 import { type BackupSet, openBackupSet } from './reader.ts';
 
-/** How long a commit under way may still take when it was given up, and then its clean-up, in ms. */
+/** How long a write or commit under way may still take when it was given up, and then its clean-up, in ms. */
 const COMMIT_GRACE_MS = 1_500;
 const CLEAN_UP_MS = 5_000;
 /** How often a change is tried when others change the same file. */
@@ -242,12 +242,13 @@ class Change {
   }
 }
 
-/** A write that comes through after it was given up is taken back. */
+/** A write that comes through after it was given up is taken back, at once if its storage answers. */
 async function opened(writing: Promise<PendingObject>, signal: AbortSignal): Promise<PendingObject> {
   try {
     return await orAbort(writing, signal);
   } catch (error) {
-    writing.then((late) => late.abort()).catch(() => undefined);
+    const takenBack = writing.then((late) => late.abort());
+    await settled(takenBack, COMMIT_GRACE_MS);
     throw error;
   }
 }
