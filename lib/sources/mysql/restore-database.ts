@@ -2,6 +2,7 @@ import type { ByteStream } from '../../bytes/stream.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../../errors.ts';
 import type { DumpProof, RestoreReport } from '../driver.ts';
 import type { ServerRestoreOptions } from '../server/restore-options.ts';
+import { endClients } from './clients.ts';
 import { type DatabaseObjects, listObjects } from './database-objects.ts';
 import { DefinitionSession, quoteName } from './definition-session.ts';
 import { loadDump } from './load-dump.ts';
@@ -274,14 +275,5 @@ async function cleanUp(server: MysqlServer, temporary: string, failure: BackupEr
       `${failure.message}. The database ${temporary}, which it had begun to fill, could not be removed: drop it (${toBackupError(error).message})`,
       { transient: failure.transient, cause: failure },
     );
-  }
-}
-
-/** A server goes on with a statement whose client is gone. */
-export async function endClients(session: DefinitionSession, database: string): Promise<void> {
-  const rows = await session.rows('SELECT ID FROM information_schema.PROCESSLIST WHERE DB = ?', [database]);
-  for (const [id] of rows) {
-    // It may have ended meanwhile.
-    await session.run(`KILL ${Number(id)}`).catch(() => undefined);
   }
 }

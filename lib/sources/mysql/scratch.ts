@@ -10,11 +10,11 @@ import {
   scratchName,
 } from '../scratch.ts';
 import type { ServerRestoreOptions } from '../server/restore-options.ts';
+import { clientsOf, endClients } from './clients.ts';
 import { connectMysql, describeServer, type MysqlSession } from './connect.ts';
 import { DefinitionSession, quoteName } from './definition-session.ts';
 import { createMysqlRestoreTarget } from './mysql-restore.ts';
 import type { MysqlServer } from './options.ts';
-import { endClients } from './restore-database.ts';
 
 /** How long removing a database may take, in ms. */
 const DROP_MS = 120_000;
@@ -63,8 +63,7 @@ export function createMysqlScratch(
 export async function sweepMysqlScratches(server: MysqlServer, signal: AbortSignal): Promise<string[]> {
   return await withSession(server, signal, async (session) => {
     const rows = await session.rows('SELECT SCHEMA_NAME FROM information_schema.SCHEMATA');
-    const used = await session.rows('SELECT DB FROM information_schema.PROCESSLIST WHERE DB IS NOT NULL');
-    const inUse = new Set(used.map(([name]) => name));
+    const inUse = new Set((await clientsOf(session)).map(({ database }) => database));
     const leftovers = leftoverScratches(rows.map(([name]) => name ?? '').filter((name) => !inUse.has(name)));
     await dropAll(session, leftovers);
     return leftovers;
