@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { orAbort } from '../../abort.ts';
 import { BlockPool } from '../../bytes/block-pool.ts';
 import { BLOCK_BYTES } from '../../bytes/stream.ts';
@@ -13,6 +14,8 @@ import type { S3Store } from './store.ts';
 const COMPLETE_MS = 15 * 60_000;
 /** How often the removal of an upload is repeated: a part under way can outlive the first one. */
 const ABORTS = 3;
+/** When it is looked again, in ms: such a part brings the upload back in Ceph, which can take it a while. */
+const LATER_LOOKS_MS = [1000, 5000, 15_000];
 const MIB = 1024 * 1024;
 
 /** Uploads that this process is writing now: a sweep leaves them alone, whatever their age. */
@@ -152,6 +155,17 @@ export class MultipartUpload {
       }
     } finally {
       active.delete(UploadId);
+    }
+    // Nobody waits for it: what it does not come to is swept.
+    if (interrupted) this.#removeAgain(UploadId, signal).catch(() => undefined);
+  }
+
+  async #removeAgain(UploadId: string, signal: AbortSignal): Promise<void> {
+    for (const ms of LATER_LOOKS_MS) {
+      await wait(ms, undefined, { signal, ref: false });
+      if (await this.#isThere(UploadId, signal)) {
+        await removeUpload(this.#store, this.#place, UploadId, signal);
+      }
     }
   }
 
