@@ -20,6 +20,7 @@ import {
   type SqliteRestoreOptions,
 } from '../../lib/sources/sqlite/sqlite-restore.ts';
 import { compareDatabases, createDatabase } from '../fixtures/sqlite-database.ts';
+import { skipBecause } from '../support/skip.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { OtherProcess } from '../support/sqlite-connection.ts';
 import { RUNNING } from '../support/sqlite-dump.ts';
@@ -158,7 +159,7 @@ describe('the restore into a SQLite file', () => {
     });
 
     it('takes over its owner and permissions', async function () {
-      if (process.getuid?.() !== 0) this.skip();
+      if (process.getuid?.() !== 0) skipBecause(this, 'only root gives files away');
       const path = folder.database('old.db');
       await chown(path, 1234, 2345);
       await chmod(path, 0o640);

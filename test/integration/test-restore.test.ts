@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readAnnotations } from '../../lib/backupset/annotations.ts';
 import type { BackupSet } from '../../lib/backupset/reader.ts';
 import { BackupError } from '../../lib/errors.ts';
+import { privateFolderName } from '../../lib/private-folders.ts';
 import { sweepScratches } from '../../lib/restore/test-restore.ts';
 import { recordVerification, verdictOf } from '../../lib/restore/verdict.ts';
 import { type VerifyReport, verifySet } from '../../lib/restore/verify.ts';
@@ -153,38 +155,48 @@ for (const [name, open] of worlds) {
       assert.deepEqual(await recordVerification(set, report, { signal: NEVER }), { verdict: 'unknown' });
     });
 
-    it('sweep what killed ones have left a day ago, and nothing else', async function () {
-      if (world.plant === undefined) this.skip();
-      const days = (count: number) => new Date(Date.now() - count * 24 * 3600_000);
-      const old = [scratchName(days(1.1)), `${scratchName(days(40))}_restoring_0123abcd`];
-      const kept = [scratchName(days(0.9)), 'dbackup_verify_mine', `x${scratchName(days(2))}`];
-      for (const each of [...old, ...kept]) await world.plant(each);
-      const { server, folder } = world;
-      assert.deepEqual(
-        (await sweepScratches({ server, folder, assertions: [] }, NEVER)).toSorted(),
-        old.toSorted(),
-      );
-      assert.deepEqual(await world.present(), [...untouched, ...kept].toSorted());
-      untouched = await world.present();
-    });
+    if (name === 'SQLite') {
+      it('sweep what killed ones have left, and nothing else', async () => {
+        const kept = privateFolderName('verify');
+        const left = kept.replace(/-\d+-([0-9a-f]{16})$/, '-1-$1');
+        for (const each of [kept, left, 'mine']) await mkdir(join(world.folder, each));
+        assert.deepEqual(await sweepScratches({ folder: world.folder, assertions: [] }, NEVER), [left]);
+        untouched = await world.present();
+        assert.deepEqual(untouched.toSorted(), [kept, 'mine'].toSorted());
+      });
+    } else {
+      it('sweep what killed ones have left a day ago, and nothing else', async () => {
+        const days = (count: number) => new Date(Date.now() - count * 24 * 3600_000);
+        const old = [scratchName(days(1.1)), `${scratchName(days(40))}_restoring_0123abcd`];
+        const kept = [scratchName(days(0.9)), 'dbackup_verify_mine', `x${scratchName(days(2))}`];
+        for (const each of [...old, ...kept]) await world.plant?.(each);
+        const { server, folder } = world;
+        assert.deepEqual(
+          (await sweepScratches({ server, folder, assertions: [] }, NEVER)).toSorted(),
+          old.toSorted(),
+        );
+        assert.deepEqual(await world.present(), [...untouched, ...kept].toSorted());
+        untouched = await world.present();
+      });
 
-    it('sweep none that is still in use, however long that takes', async function () {
-      const { plant, server, folder } = world;
-      if (plant === undefined || server === undefined) this.skip();
-      const name = scratchName(new Date(Date.now() - 50 * 3600_000));
-      await plant(name);
-      const session =
-        server.kind === 'mysql'
-          ? await connectMysql(server.server, name, NEVER)
-          : await connectPostgres(server.server, name, NEVER);
-      const place = { server, folder, assertions: [] };
-      try {
-        assert.deepEqual(await sweepScratches(place, NEVER), []);
-      } finally {
-        await session.close();
-      }
-      await until(async () => (await sweepScratches(place, NEVER)).includes(name));
-    });
+      it('sweep none that is still in use, however long that takes', async () => {
+        const { plant, server, folder } = world;
+        assert.ok(plant !== undefined && server !== undefined);
+        const left = scratchName(new Date(Date.now() - 50 * 3600_000));
+        await plant(left);
+        const session =
+          server.kind === 'mysql'
+            ? await connectMysql(server.server, left, NEVER)
+            : await connectPostgres(server.server, left, NEVER);
+        const place = { server, folder, assertions: [] };
+        try {
+          assert.deepEqual(await sweepScratches(place, NEVER), []);
+        } finally {
+          await session.close();
+        }
+        await until(async () => (await sweepScratches(place, NEVER)).includes(left));
+      });
+    }
 
     async function knownBad() {
       return (await readAnnotations(set.driver, set.path, { signal: NEVER })).value.knownBad;

@@ -10,9 +10,12 @@ export default class JsonLinesReporter {
   constructor(runner: Mocha.Runner) {
     const record = recorder();
     runner.on('pass', (test) => record({ type: 'passed', title: titleOf(test) }));
-    runner.on('pending', (test) =>
-      record({ type: 'skipped', title: titleOf(test), reason: skipReason(test) ?? 'no reason given' }),
-    );
+    runner.on('pending', (test) => {
+      const title = titleOf(test);
+      const reason = skipReason(test);
+      if (reason !== undefined) record({ type: 'skipped', title, reason });
+      else record({ type: 'failed', title, error: 'It was skipped without a reason: call skipBecause' });
+    });
     runner.on('fail', (test, error: unknown) =>
       record({ type: 'failed', title: titleOf(test), error: describe(error) }),
     );
