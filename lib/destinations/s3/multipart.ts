@@ -150,23 +150,14 @@ export class MultipartUpload {
     try {
       await removeUpload(this.#store, this.#place, UploadId, signal);
       for (let again = 1; interrupted && again < ABORTS; again += 1) {
-        if (!(await this.#isThere(UploadId, signal))) break;
+        if (!(await isThere(this.#store, this.#place, UploadId, signal))) break;
         await removeUpload(this.#store, this.#place, UploadId, signal);
       }
     } finally {
       active.delete(UploadId);
     }
     // Nobody waits for it: what it does not come to is swept.
-    if (interrupted) this.#removeAgain(UploadId, signal).catch(() => undefined);
-  }
-
-  async #removeAgain(UploadId: string, signal: AbortSignal): Promise<void> {
-    for (const ms of LATER_LOOKS_MS) {
-      await wait(ms, undefined, { signal, ref: false });
-      if (await this.#isThere(UploadId, signal)) {
-        await removeUpload(this.#store, this.#place, UploadId, signal);
-      }
-    }
+    if (interrupted) removeAgain(this.#store, this.#place, UploadId, signal).catch(() => undefined);
   }
 
   /** Until a part that is under way has ended. One waits at a time. */
@@ -241,25 +232,6 @@ export class MultipartUpload {
     active.add(id);
     return id;
   }
-
-  /** Servers that do not tell are believed to have removed it. */
-  async #isThere(UploadId: string, signal: AbortSignal): Promise<boolean> {
-    return await this.#store
-      .call(
-        async ({ client, library, signal: abortSignal }) => {
-          const command = new library.ListPartsCommand({ ...this.#place.request, UploadId, MaxParts: 1 });
-          await client.send(command, { abortSignal });
-          return true;
-        },
-        {
-          signal,
-          doing: `look for the upload of ${this.#place.name}`,
-          permission: 's3:ListMultipartUploadParts',
-          attempts: 1,
-        },
-      )
-      .catch(() => false);
-  }
 }
 
 /** Removes an upload; no error when it is gone already. */
@@ -280,6 +252,43 @@ export async function removeUpload(
   } catch (error) {
     if (!isS3Code(error, 'NoSuchUpload', 'NoSuchKey')) throw error;
   }
+}
+
+/** Holds nothing of the upload's memory meanwhile. */
+async function removeAgain(
+  store: S3Store,
+  place: ObjectPlace,
+  UploadId: string,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const ms of LATER_LOOKS_MS) {
+    await wait(ms, undefined, { signal, ref: false });
+    if (await isThere(store, place, UploadId, signal)) await removeUpload(store, place, UploadId, signal);
+  }
+}
+
+/** Servers that do not tell are believed to have removed it. */
+async function isThere(
+  store: S3Store,
+  place: ObjectPlace,
+  UploadId: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  return await store
+    .call(
+      async ({ client, library, signal: abortSignal }) => {
+        const command = new library.ListPartsCommand({ ...place.request, UploadId, MaxParts: 1 });
+        await client.send(command, { abortSignal });
+        return true;
+      },
+      {
+        signal,
+        doing: `look for the upload of ${place.name}`,
+        permission: 's3:ListMultipartUploadParts',
+        attempts: 1,
+      },
+    )
+    .catch(() => false);
 }
 
 const NEVER = new AbortController().signal;
