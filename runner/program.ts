@@ -10,6 +10,7 @@ import { addHistoryCommands, addJobCommands, addRunCommands } from './command-li
 import { addDecryptCommand, addKeyCommands, addKitCommand } from './command-line/key-commands.ts';
 import type { Runner } from './command-line/options.ts';
 import { addSetCommands } from './command-line/set-commands.ts';
+import { endProcess } from './end-process.ts';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts';
 import { createOutput, ignoreClosedPipes, type Output } from './output.ts';
 import { listenForStop } from './signals.ts';
@@ -25,12 +26,12 @@ in DBACKUP_PASSPHRASE or DBACKUP_PASSPHRASE_FILE. Nor are passwords of servers: 
 flow's credentials, or for a URL from DBACKUP_SERVER_PASSWORD or DBACKUP_SERVER_PASSWORD_FILE.`;
 
 /** Runs one command line and ends the process with its exit code. */
-export async function main(argv: readonly string[]): Promise<never> {
+export async function main(argv: readonly string[]): Promise<void> {
   ignoreClosedPipes();
   knowEnvironmentSecrets(process.env);
   const code = await execute(argv, createOutput());
   await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
-  process.exit(code);
+  endProcess(code);
 }
 
 async function execute(argv: readonly string[], output: Output): Promise<ExitCode> {

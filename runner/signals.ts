@@ -1,4 +1,5 @@
 import { BackupError } from '../lib/errors.ts';
+import { endProcess } from './end-process.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 
 const CODES = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
@@ -33,7 +34,7 @@ export interface StopHandlers {
   readonly exit?: (code: ExitCode) => void;
 }
 
-export function listenForStop({ late, exit = (code) => process.exit(code) }: StopHandlers): StopRequest {
+export function listenForStop({ late, exit = endProcess }: StopHandlers): StopRequest {
   const controller = new AbortController();
   let manner: StopManner = { deadlineMs: DEADLINE_MS };
   let exitCode: ExitCode | undefined;

@@ -14,4 +14,6 @@ export function tuneProcess(): void {
   // Blocks of data make V8 collect often, though its own heap is small: marking it in one step of some
   // 10 ms costs an eighth less CPU time per backup than doing so bit by bit.
   setFlagsFromString('--no-incremental-marking');
+  // Threads that compile can keep a process from ending (end-process.ts); this stage is as quick without one.
+  setFlagsFromString('--no-concurrent-sparkplug');
 }

@@ -30,6 +30,8 @@ export async function runJob(job: Job, resultsFile: string, running: Set<ChildPr
   const child = spawn(
     process.execPath,
     [
+      // A thread that compiles can keep a process from ending: runner/end-process.ts.
+      '--no-concurrent-sparkplug',
       join('node_modules', 'mocha', 'bin', 'mocha.js'),
       '--reporter',
       './test/runner/reporter.ts',
