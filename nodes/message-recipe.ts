@@ -1,6 +1,6 @@
 import type { PlanningRun } from '../lib/engine/planning-run.ts';
 import { BackupError } from '../lib/errors.ts';
-import { type Recipe, readRecipe } from '../lib/plan/recipe.ts';
+import { type Recipe, readRecipe, type SetReference } from '../lib/plan/recipe.ts';
 import type { BackupMessage, NodeContext } from './define-node.ts';
 
 /**
@@ -13,6 +13,23 @@ export function requireRecipe(context: NodeContext<unknown>, message: BackupMess
   throw new BackupError(
     'invalid-config',
     `The message that reached ${context.label} belongs to no backup (msg.backup is missing): wire a source node before it`,
+  );
+}
+
+/** The recipe of a message that comes from a destination: its backup is stored. */
+export type StoredRecipe = Recipe & { readonly set: SetReference };
+
+/**
+ * The recipe that a message must bring to a node behind a destination.
+ * @throws BackupError `invalid-config` when it brings none, or its backup is not stored yet
+ */
+export function requireStoredRecipe(context: NodeContext<unknown>, message: BackupMessage): StoredRecipe {
+  const recipe = requireRecipe(context, message);
+  const { set } = recipe;
+  if (set !== undefined) return { ...recipe, set };
+  throw new BackupError(
+    'invalid-config',
+    `The backup of the message that reached ${context.label} is not stored yet: wire this node after a destination`,
   );
 }
 

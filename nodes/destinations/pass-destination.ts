@@ -1,9 +1,9 @@
 import { BackupError } from '../../lib/errors.ts';
 import type { DestinationBinding } from '../../lib/plan/bindings.ts';
-import type { Recipe, SetReference } from '../../lib/plan/recipe.ts';
+import type { Recipe } from '../../lib/plan/recipe.ts';
 import { type CommittedSet, SpareDestinationError } from '../../lib/runs/outcome.ts';
 import type { BackupMessage, Deliver, NodeContext } from '../define-node.ts';
-import { openedRun, requireRecipe } from '../message-recipe.ts';
+import { openedRun, requireRecipe, type StoredRecipe } from '../message-recipe.ts';
 import { PLACE } from '../services.ts';
 import { summarise } from '../set-summary.ts';
 import { setStored } from '../status/status-text.ts';
@@ -19,10 +19,11 @@ export async function passDestination(
   deliver: Deliver,
 ): Promise<void> {
   const recipe = requireRecipe(context, message);
+  const { set } = recipe;
   const stored =
-    recipe.set === undefined
+    set === undefined
       ? await unlessSpare(store(context, binding, message, recipe))
-      : await copy(context, binding, recipe, recipe.set);
+      : await copy(context, binding, { ...recipe, set });
   if (stored === undefined) return;
   deliver({ ...message, backup: { ...recipe, set: stored.reference }, payload: summarise(stored) });
 }
@@ -52,13 +53,12 @@ function store(
 async function copy(
   context: NodeContext<unknown>,
   to: DestinationBinding,
-  recipe: Recipe,
-  set: SetReference,
+  recipe: StoredRecipe,
 ): Promise<CommittedSet> {
   const { engine, closing } = context.runtime;
-  const from = holderOf(context, recipe, set);
+  const from = holderOf(context, recipe);
   context.status({ fill: 'blue', shape: 'dot', text: context.text('status.copying') });
-  const stored = await engine.copySet({ from, to, path: set.path, signal: closing });
+  const stored = await engine.copySet({ from, to, path: recipe.set.path, signal: closing });
   context.status(setStored(stored, new Date(), context.text));
   return stored;
 }
@@ -67,13 +67,9 @@ async function copy(
  * Where the set of a message lies: as the engine remembers it, else as the destination node is set up now.
  * @throws BackupError `invalid-config` when that node is gone
  */
-export function holderOf(
-  context: NodeContext<unknown>,
-  recipe: Recipe,
-  set: SetReference,
-): DestinationBinding {
+export function holderOf(context: NodeContext<unknown>, { runId, set }: StoredRecipe): DestinationBinding {
   const holder =
-    context.runtime.engine.destinationOf(recipe.runId, set.node) ?? context.find(PLACE, set.node)?.binding();
+    context.runtime.engine.destinationOf(runId, set.node) ?? context.find(PLACE, set.node)?.binding();
   if (holder !== undefined) return holder;
   throw new BackupError(
     'invalid-config',

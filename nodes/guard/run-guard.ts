@@ -7,7 +7,7 @@ import { oneLine } from '../../lib/events/summaries.ts';
 import { logText } from '../../lib/logs/log-text.ts';
 import type { BackupMessage, Deliver, NodeContext } from '../define-node.ts';
 import { holderOf } from '../destinations/pass-destination.ts';
-import { requireRecipe } from '../message-recipe.ts';
+import { requireStoredRecipe } from '../message-recipe.ts';
 import { STORAGE } from '../services.ts';
 import { formatTime } from '../status/quantities.ts';
 import type { GuardSettings } from './guard-settings.ts';
@@ -57,15 +57,9 @@ async function jobOf(context: Context, message: BackupMessage, signal: AbortSign
     const { storage, folder, job } = settings;
     return { driver: context.use(STORAGE, storage).driver(), prefix: folder, job };
   }
-  const recipe = requireRecipe(context, message);
+  const recipe = requireStoredRecipe(context, message);
   const { set, job } = recipe;
-  if (set === undefined) {
-    throw new BackupError(
-      'invalid-config',
-      `The backup of the message that reached ${context.label} is not stored yet: wire this node after a destination`,
-    );
-  }
-  const { driver, prefix } = holderOf(context, recipe, set);
+  const { driver, prefix } = holderOf(context, recipe);
   return { driver, prefix, job, set: await openBackupSet(driver, joinPath(prefix, set.path), signal) };
 }
 

@@ -7,7 +7,7 @@ import { EMPTY_KEY_RING, type KeyRing } from '../../lib/keys/keys.ts';
 import type { BackupMessage, NodeContext } from '../define-node.ts';
 import { holderOf } from '../destinations/pass-destination.ts';
 import { configNode, jobName, storageFolder } from '../forms/common-fields.ts';
-import { requireRecipe } from '../message-recipe.ts';
+import { requireStoredRecipe } from '../message-recipe.ts';
 import { KEY, STORAGE } from '../services.ts';
 import { storageTypes } from '../storages.ts';
 
@@ -59,14 +59,8 @@ async function setOfMessage(
   message: BackupMessage,
   signal: AbortSignal,
 ): Promise<BackupSet> {
-  const recipe = requireRecipe(context, message);
-  if (recipe.set === undefined) {
-    throw new BackupError(
-      'invalid-config',
-      `The backup of the message that reached ${context.label} is not stored yet: wire this node after a destination`,
-    );
-  }
-  const { driver, prefix } = holderOf(context, recipe, recipe.set);
+  const recipe = requireStoredRecipe(context, message);
+  const { driver, prefix } = holderOf(context, recipe);
   return openBackupSet(driver, joinPath(prefix, recipe.set.path), signal);
 }
 

@@ -5,7 +5,7 @@ import { policyOf } from '../../lib/retention/options.ts';
 import { type PruneReport, type PruneRequest, prune } from '../../lib/retention/prune.ts';
 import type { BackupMessage, Deliver, NodeContext } from '../define-node.ts';
 import { holderOf } from '../destinations/pass-destination.ts';
-import { requireRecipe } from '../message-recipe.ts';
+import { requireStoredRecipe } from '../message-recipe.ts';
 import { STORAGE } from '../services.ts';
 import { formatBytes, formatTime } from '../status/quantities.ts';
 import { retentionReport } from './retention-report.ts';
@@ -68,16 +68,10 @@ function placeOf(context: Context, message: BackupMessage): Place | undefined {
     const { storage, folder, job } = settings;
     return { driver: context.use(STORAGE, storage).driver(), prefix: folder, job };
   }
-  const recipe = requireRecipe(context, message);
+  const recipe = requireStoredRecipe(context, message);
   const { set, job } = recipe;
-  if (set === undefined) {
-    throw new BackupError(
-      'invalid-config',
-      `The backup of the message that reached ${context.label} is not stored yet: wire this node after a destination`,
-    );
-  }
   if (set.status === 'partial' && !settings.afterPartial) return undefined;
-  const { driver, prefix } = holderOf(context, recipe, set);
+  const { driver, prefix } = holderOf(context, recipe);
   return { driver, prefix, job, stored: joinPath(prefix, set.path) };
 }
 
