@@ -52,19 +52,25 @@ function build(): void {
  * again with nothing beside it, and named as unstable should it pass then. Unit tests must pass at once.
  */
 async function runTwiceIfNeeded(all: readonly Job[]): Promise<JobResult[]> {
-  const first = await runAll(all, workers);
-  const again = first.filter(({ job, failed }) => failed.length > 0 && SHARES_MACHINE.test(job.name));
+  const isRunAgain = ({ job, failed }: JobResult) => failed.length > 0 && SHARES_MACHINE.test(job.name);
+  const first = await runAll(all, workers, (result) => printProgress(result, isRunAgain(result)));
+  const again = first.filter(isRunAgain);
   if (again.length === 0) return first;
   const second = await runAll(
     again.map(({ job }) => job),
     1,
+    (result) => printProgress(result, false),
   );
   for (const { job, failed } of second)
     if (failed.length === 0) console.log(`\nUNSTABLE ${job.name}: passed when run alone`);
   return [...first.filter((result) => !again.includes(result)), ...second];
 }
 
-async function runAll(all: readonly Job[], atOnce: number): Promise<JobResult[]> {
+async function runAll(
+  all: readonly Job[],
+  atOnce: number,
+  print: (result: JobResult) => void,
+): Promise<JobResult[]> {
   const folder = await mkdtemp(join(tmpdir(), 'dbackup-test-results-'));
   const results: JobResult[] = [];
   const queue = all.entries();
@@ -72,7 +78,7 @@ async function runAll(all: readonly Job[], atOnce: number): Promise<JobResult[]>
     for (const [index, job] of queue) {
       const result = await runJob(job, join(folder, `${index}.jsonl`), running);
       results.push(result);
-      printProgress(result);
+      print(result);
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
@@ -80,8 +86,9 @@ async function runAll(all: readonly Job[], atOnce: number): Promise<JobResult[]>
   return results;
 }
 
-function printProgress({ job, passed, failed, skipped, seconds, output }: JobResult): void {
-  const mark = failed.length === 0 ? 'ok  ' : 'FAIL';
+function printProgress(result: JobResult, isRunAgain: boolean): void {
+  const { job, passed, failed, skipped, seconds, output } = result;
+  const mark = failed.length === 0 ? 'ok   ' : isRunAgain ? 'AGAIN' : 'FAIL ';
   console.log(
     `${mark} ${job.name}: ${passed} passed, ${failed.length} failed, ${skipped.length} skipped (${seconds.toFixed(1)} s)`,
   );

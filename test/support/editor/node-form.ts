@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Locator, Page } from 'playwright-core';
+import { until } from '../until.ts';
 
 const OPEN_WITHIN_MS = 60_000;
 
@@ -180,11 +181,24 @@ export class NodeForm {
 
   /** What is said about a wrong field when the mouse rests on it. */
   async reason(field: string): Promise<string> {
-    const popover = this.#page.locator('.red-ui-popover');
-    await this.tray.locator('.red-ui-tray-header').hover();
-    await popover.waitFor({ state: 'detached' });
+    await this.#clearTooltips();
     await this.row(field).locator('.input-error').first().hover();
-    return popover.innerText();
+    return this.#page.locator('.red-ui-popover').innerText();
+  }
+
+  /**
+   * Takes the mouse away from everything that has a tooltip. When it leaves a place and is back within 50 ms,
+   * which a form that moves beneath it can do, Node-RED leaves the tooltip standing for good: a press closes it.
+   */
+  async #clearTooltips(): Promise<void> {
+    const tooltips = this.#page.locator('.red-ui-popover');
+    await this.tray.locator('.red-ui-tray-header').hover();
+    await until(async () => {
+      await tooltips.evaluateAll((shown: readonly EventTarget[]) => {
+        for (const tooltip of shown) tooltip.dispatchEvent(new Event('mousedown'));
+      });
+      return (await tooltips.count()) === 0;
+    }, OPEN_WITHIN_MS);
   }
 
   /** Opens the node's help in the sidebar. */
