@@ -16,6 +16,7 @@ import { optionKey } from '../../nodes/forms/option-key.ts';
 import { formOf } from '../../nodes/forms/settings.ts';
 import { allNodes } from '../../nodes/schemas.ts';
 import { Editor } from '../support/editor/editor.ts';
+import { type FieldTexts, shownFields } from '../support/editor/field-texts.ts';
 import { assertLegible } from '../support/editor/legibility.ts';
 import type { NodeForm } from '../support/editor/node-form.ts';
 import { sampleFlow } from '../support/editor/sample-flow.ts';
@@ -81,15 +82,18 @@ async function assertTexts(form: NodeForm, node: AnyNode, language: Language): P
   const chooser = fields.find(({ name }) => name === discriminator);
   for (const variant of chooser?.options ?? [undefined]) {
     if (variant !== undefined && chooser !== undefined) await form.choose(chooser.name, variant);
-    const has = ({ cases }: (typeof fields)[number]) =>
-      cases.some(({ when }) => when === undefined || when === variant);
+    const shown = await shownFields(form);
     for (const field of fields) {
-      assert.equal(await form.row(field.name).isVisible(), has(field), `${variant}: ${field.name}`);
-    }
-    for (const field of fields.filter(has)) {
-      const texts = { ...field, key: `${node.type}.${field.name}` };
-      await assertFieldTexts(form, texts, catalogue);
-      if (field.cautions !== undefined) await assertCautions(form, texts, catalogue);
+      const key = `${node.type}.${field.name}`;
+      const isExpected = field.cases.some(({ when }) => when === undefined || when === variant);
+      const texts = shown.get(field.name);
+      assert.equal(texts !== undefined, isExpected, `${variant}: ${field.name}`);
+      if (texts === undefined) continue;
+      assert.ok(texts.label, `${key} has no label`);
+      // A config node's select offers nodes, which are no texts of ours.
+      const options = field.options.length > 0 ? texts.options : [];
+      assert.deepEqual({ ...texts, options }, fieldTexts(key, field, catalogue));
+      if (field.cautions !== undefined) await assertCautions(form, key, field, catalogue);
     }
     assert.doesNotMatch(await form.tray.innerText(), RAW_KEY);
   }
@@ -99,38 +103,24 @@ async function assertTexts(form: NodeForm, node: AnyNode, language: Language): P
   }
 }
 
-interface FieldTexts extends Pick<FormField, 'name' | 'control' | 'options' | 'unit' | 'cautions'> {
-  /** Where the catalogue has its texts. */
-  readonly key: string;
-}
-
-async function assertFieldTexts(
-  form: NodeForm,
-  { key, name, control, options, unit }: FieldTexts,
-  catalogue: Catalogue,
-): Promise<void> {
-  const row = form.row(name);
-  assert.equal((await row.locator('> label').innerText()).trim(), findText(catalogue, `${key}.label`));
-  // What a name is needs no words.
-  if (name !== 'name') {
-    assert.equal(await row.locator('.dbackup-hint').innerText(), findText(catalogue, `${key}.hint`));
-  }
-  if (unit !== undefined) {
-    const word = findText(catalogue, `form.units.${unit}`);
-    assert.equal(await row.locator('.dbackup-unit').innerText(), word ?? unit);
-  }
-  if (options.length === 0) return;
-  const shown =
-    control === 'choices' ? row.locator('.dbackup-choices label') : form.input(name).locator('option');
-  assert.deepEqual(
-    (await shown.allTextContents()).map((text) => text.trim()),
-    options.map((option) => findText(catalogue, optionKey(key, option))),
-  );
+/** What the catalogue says of a field. */
+function fieldTexts(key: string, { name, options, unit }: FormField, catalogue: Catalogue): FieldTexts {
+  return {
+    label: findText(catalogue, `${key}.label`),
+    // What a name is needs no words.
+    hint: name === 'name' ? undefined : findText(catalogue, `${key}.hint`),
+    unit: unit === undefined ? undefined : (findText(catalogue, `form.units.${unit}`) ?? unit),
+    options: options.map((option) => findText(catalogue, optionKey(key, option))),
+  };
 }
 
 /** A value that the form warns of shows its warning, and only then. */
-async function assertCautions(form: NodeForm, field: FieldTexts, catalogue: Catalogue): Promise<void> {
-  const { key, name, control, cautions = [] } = field;
+async function assertCautions(
+  form: NodeForm,
+  key: string,
+  { name, control, cautions = [] }: FormField,
+  catalogue: Catalogue,
+): Promise<void> {
   const input = form.input(name);
   const isBox = control === 'checkbox';
   const value = async () => (isBox ? String(await input.isChecked()) : input.inputValue());

@@ -62,10 +62,9 @@ export class Canvas {
   }
 
   /** Ids of all nodes of the flow. */
-  async ids(): Promise<string[]> {
-    const nodes = await this.chart.locator('g.red-ui-flow-node-group').all();
-    const ids = await Promise.all(nodes.map((node) => node.getAttribute('id')));
-    return ids.filter((id) => id !== null);
+  ids(): Promise<string[]> {
+    const nodes = this.chart.locator('g.red-ui-flow-node-group');
+    return nodes.evaluateAll((all: readonly { readonly id: string }[]) => all.map(({ id }) => id));
   }
 
   /** Nodes whose type the editor does not know. */
