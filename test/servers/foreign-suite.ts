@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, mkdtemp, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, mkdtemp, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -13,7 +13,8 @@ const run = promisify(execFile);
 
 /** How long unpacking, also by another process, may take, in ms. */
 const UNPACK_MS = 15 * 60_000;
-const CACHE = join(tmpdir(), 'dbackup-test-cache', 'foreign');
+/** A folder of nothing else: what shares it could make it first, and readable by itself only. */
+const CACHE = join(tmpdir(), 'dbackup-foreign-suites');
 const LOADERS: Partial<Record<NodeJS.Architecture, string>> = {
   x64: 'usr/lib64/ld-linux-x86-64.so.2',
   arm64: 'usr/lib/ld-linux-aarch64.so.1',
@@ -44,6 +45,8 @@ export async function unpackForeign(wanted: ForeignPackages): Promise<string> {
   const root = join(CACHE, `${wanted.suite}-${wanted.packages[0]}-${hash}`);
   if (await isThere(root)) return root;
   await mkdir(CACHE, { recursive: true });
+  // The servers run as users of their own, whatever this process lets others read.
+  await chmod(CACHE, 0o755);
   const lock = await lockOf(`${root}.lock`);
   try {
     if (!(await isThere(root))) await unpack(wanted, root);
