@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Turns } from '../../lib/destinations/turns.ts';
+import { Turns } from '../../lib/turns.ts';
 
 const never = new AbortController().signal;
 
@@ -19,6 +19,7 @@ describe('turns', () => {
     gone.abort();
     await assert.rejects(impatient, { code: 'aborted' });
     assert.deepEqual(order, []);
+    assert.equal(turns.waiting, 2);
     first();
     await Promise.all(waiting);
     assert.deepEqual(order, ['a', 'b']);

@@ -1,6 +1,6 @@
 import { orAbort, settled } from '../../abort.ts';
 import { pause } from '../../backoff.ts';
-import { Turns } from '../turns.ts';
+import { Turns } from '../../turns.ts';
 import { FtpConnection } from './connection.ts';
 import { saysTooMany } from './failures.ts';
 import type { FtpOptions } from './options.ts';

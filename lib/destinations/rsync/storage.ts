@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../../clock.ts';
 import { BackupError } from '../../errors.ts';
-import { Turns } from '../turns.ts';
+import { Turns } from '../../turns.ts';
 import { DaemonTransport } from './daemon.ts';
 import { refusesOption } from './failures.ts';
 import { namesOf, type RsyncOptions, rootArgument, rsyncLocation } from './options.ts';

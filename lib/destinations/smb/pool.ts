@@ -1,6 +1,6 @@
 import { orAbort } from '../../abort.ts';
 import { throwIfAborted } from '../../errors.ts';
-import { Turns } from '../turns.ts';
+import { Turns } from '../../turns.ts';
 import type { SmbOptions } from './options.ts';
 import { SmbSession } from './session.ts';
 

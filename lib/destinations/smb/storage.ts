@@ -1,5 +1,5 @@
 import { type BackupError, throwIfAborted } from '../../errors.ts';
-import { Turns } from '../turns.ts';
+import { Turns } from '../../turns.ts';
 import { smbFailure } from './failures.ts';
 import { rootNames, type SmbOptions, smbLocation } from './options.ts';
 import { type Loan, SmbPool } from './pool.ts';

@@ -1,4 +1,4 @@
-import { abortError, throwIfAborted } from '../errors.ts';
+import { abortError, throwIfAborted } from './errors.ts';
 
 /** Lets at most so many do something at the same time; the others wait for their turn, in their order. */
 export class Turns {
@@ -17,6 +17,11 @@ export class Turns {
 
   get most(): number {
     return this.#most;
+  }
+
+  /** How many wait for theirs. */
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   /** From now on fewer get a turn at the same time. */
