@@ -69,6 +69,8 @@ export interface NodeContext<Settings> {
   /** Shows how far the node has come, at most twice a second. */
   progress(status: NodeStatus): void;
   warn(message: string): void;
+  /** Logs what only those read who look for a cause. */
+  debug(message: string): void;
   /** Reports an error that no message has brought about; Catch nodes get it. */
   report(error: BackupError): void;
   /**

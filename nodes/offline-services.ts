@@ -77,6 +77,7 @@ export class OfflineServices {
       status: ignore,
       progress: ignore,
       warn: ignore,
+      debug: ignore,
       report: ignore,
       launch: ignore,
       send: ignore,

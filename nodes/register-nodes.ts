@@ -136,6 +136,7 @@ function contextOf<Settings>(
     status: (status) => runtime.board.set(node.id, status),
     progress: (status) => runtime.board.update(node.id, status),
     warn: (message) => node.warn(message),
+    debug: (message) => node.debug(message),
     report: (error) => node.error(error.message, {}),
     launch(message, reason) {
       const launched = { ...message, _msgid: message._msgid ?? randomUUID() };

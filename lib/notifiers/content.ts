@@ -6,6 +6,8 @@ import { cleanLine } from './clean-text.ts';
 /** What a notification is about: an event of a backup, or one of what notifiers themselves tell. */
 export type ContentEvent = EventName | 'message' | 'error' | 'reminder' | 'digest' | 'test';
 
+const ENDS: readonly ContentEvent[] = ['succeeded', 'partial', 'failed', 'cancelled', 'recovered'];
+
 export interface ContentFact {
   readonly name: string;
   readonly value: string;
@@ -65,6 +67,16 @@ export interface NotificationContent {
 export type ContentDraft = Omit<NotificationContent, 'id' | 'more' | 'links'> & {
   readonly links?: readonly ContentLink[];
 };
+
+/** Whether it says how far a run is: the next one says the same and more, and the end of the run makes it wrong. */
+export function isProgress({ event }: Pick<NotificationContent, 'event'>): boolean {
+  return event === 'progress';
+}
+
+/** Whether it says how a run has ended, or what a destination of it has stored. */
+export function isEndOfRun({ event }: Pick<NotificationContent, 'event'>): boolean {
+  return ENDS.includes(event);
+}
 
 /** Most characters and entries, so that each channel can show all of it. */
 const LIMITS = {

@@ -4,10 +4,11 @@ import { DueFires } from '../schedule/due-fires.ts';
 import { type ScheduleMemory, Scheduler } from '../schedule/scheduler.ts';
 import { hostTimeZone } from '../schedule/time-zone.ts';
 import { Timetable } from '../schedule/timetable.ts';
-import type { ContentLink, NotificationContent } from './content.ts';
+import { type ContentLink, isEndOfRun, type NotificationContent } from './content.ts';
 import { digestOf } from './digest.ts';
 import type { NotificationMemory } from './memory.ts';
 import type { Delivery, Notifier } from './notifier.ts';
+import { Outbox, type Sent } from './outbox.ts';
 import { reminderOf } from './own-content.ts';
 import {
   isToBeReminded,
@@ -26,7 +27,7 @@ const LOOK_MS = 60_000;
 const CATCH_UP_MS = 24 * HOUR_MS;
 
 /** What became of an event. `suppressed`: the policy tells nobody of it now. */
-export type Outcome = Delivery | { readonly status: 'suppressed' };
+export type Outcome = Sent | { readonly status: 'suppressed' };
 
 export interface DispatcherParts {
   /** Names it in its memory: the id of its node. */
@@ -42,6 +43,8 @@ export interface DispatcherParts {
   readonly closing: AbortSignal;
   /** Is told what became of every notification that was sent, reminders and digests included. */
   delivered(delivery: Delivery, content: NotificationContent): void;
+  /** Is told of progress that is told to nobody, since there is newer progress or its run is over. */
+  overtaken(content: NotificationContent): void;
   /** Is told of deliveries that no message has brought about, and that failed. */
   failed(error: BackupError): void;
   /** Is told what could not be remembered: notifications are sent all the same. */
@@ -51,6 +54,7 @@ export interface DispatcherParts {
 /** Tells people of events by a policy: at once, on changes, again as a reminder, or once a day. */
 export class NotificationDispatcher {
   readonly #parts: DispatcherParts;
+  readonly #outbox: Outbox;
   /** Jobs whose failure somebody is being told of at this moment. */
   readonly #telling = new Set<string>();
   #turn: Promise<unknown> = Promise.resolve();
@@ -60,6 +64,7 @@ export class NotificationDispatcher {
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
+    this.#outbox = new Outbox(parts.notifier, parts.closing);
   }
 
   /** Begins to remind, and to send digests. */
@@ -72,9 +77,10 @@ export class NotificationDispatcher {
     this.#digests.wake();
   }
 
-  /** Ends that. What is being sent goes on. */
+  /** Ends that. What is being sent goes on, but for progress: the end of its run comes to the node that follows. */
   stop(): void {
     this.#stopped = true;
+    this.#outbox.endProgress();
     this.#reminding?.cancel();
     this.#digests?.stop();
   }
@@ -85,6 +91,8 @@ export class NotificationDispatcher {
     const deciding = this.#turn.then(() => this.#decide(content));
     this.#turn = deciding;
     const { tell } = await deciding;
+    // Also when nobody is told of the end.
+    if (isEndOfRun(content)) this.#outbox.endProgressOf(content);
     if (tell === undefined) return { status: 'suppressed' };
     const job = content.job ?? '';
     this.#telling.add(job);
@@ -100,9 +108,13 @@ export class NotificationDispatcher {
   }
 
   /** Sends a notification whatever the policy is, and records what became of it. Never rejects. */
-  async send(content: NotificationContent): Promise<Delivery> {
-    const { notifier, closing } = this.#parts;
-    const delivery = await notifier.send(content, closing);
+  async send(content: NotificationContent): Promise<Sent> {
+    const { notifier } = this.#parts;
+    const delivery = await this.#outbox.send(content);
+    if (delivery.status === 'overtaken') {
+      this.#parts.overtaken(content);
+      return delivery;
+    }
     this.#parts.delivered(delivery, content);
     await this.#remember((memory) =>
       memory.record({
@@ -205,7 +217,7 @@ export class NotificationDispatcher {
 
   async #tellUnasked(content: NotificationContent): Promise<boolean> {
     const delivery = await this.send(content);
-    if (delivery.error !== undefined) this.#parts.failed(delivery.error);
+    if ('error' in delivery && delivery.error !== undefined) this.#parts.failed(delivery.error);
     return delivery.status !== 'failed';
   }
 

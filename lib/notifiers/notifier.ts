@@ -2,7 +2,7 @@ import { orAbort } from '../abort.ts';
 import { type Backoff, pause, pauseBefore } from '../backoff.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { abortError, BackupError, throwIfAborted, toBackupError } from '../errors.ts';
-import type { NotificationContent } from './content.ts';
+import { isProgress, type NotificationContent } from './content.ts';
 import { DeliveryError } from './delivery-error.ts';
 import { withoutSecrets } from './redact.ts';
 
@@ -72,7 +72,7 @@ export interface Notifier {
 }
 
 export interface NotifierOptions {
-  /** How often a message is tried that fails with passing errors. */
+  /** How often a message is tried that fails with passing errors. Progress is tried once: more follows. */
   readonly attempts: number;
   /** Longest time for one attempt, in ms. */
   readonly attemptMs: number;
@@ -122,15 +122,16 @@ class Sending {
       const prepared = this.#channel.prepare(content);
       if ('skip' in prepared) return { status: 'skipped', attempts: 0, notes: [prepared.skip] };
       notes = prepared.notes;
-      const receipt = await this.#persist((signal) => prepared.attempt(signal));
+      const attempts = isProgress(content) ? 1 : this.#options.attempts;
+      const receipt = await this.#persist(attempts, (signal) => prepared.attempt(signal));
       return { status: 'delivered', attempts: this.#attempts, notes, ...receipt };
     } catch (thrown) {
       return { status: 'failed', attempts: this.#attempts, notes, error: this.#errorOf(thrown) };
     }
   }
 
-  async #persist(attempt: (signal: AbortSignal) => Promise<Receipt>): Promise<Receipt> {
-    const { attempts, totalMs, clock } = this.#options;
+  async #persist(attempts: number, attempt: (signal: AbortSignal) => Promise<Receipt>): Promise<Receipt> {
+    const { totalMs, clock } = this.#options;
     const begun = clock.now();
     for (;;) {
       this.#attempts += 1;

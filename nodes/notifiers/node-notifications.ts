@@ -1,5 +1,5 @@
-import { toBackupError } from '../../lib/errors.ts';
-import type { NotificationContent } from '../../lib/notifiers/content.ts';
+import { type BackupError, toBackupError } from '../../lib/errors.ts';
+import { isProgress, type NotificationContent } from '../../lib/notifiers/content.ts';
 import { NotificationDispatcher, type Outcome } from '../../lib/notifiers/dispatcher.ts';
 import { type Channel, createNotifier, type Delivery } from '../../lib/notifiers/notifier.ts';
 import { type Recipe, readRecipe } from '../../lib/plan/recipe.ts';
@@ -27,6 +27,9 @@ export class NodeNotifications {
   readonly #context: NodeContext<CommonSettings>;
   readonly #channel: Channel;
   readonly #dispatcher: NotificationDispatcher;
+  #overtaken = 0;
+  /** It has been said that progress cannot be told, and nothing has been delivered since. */
+  #saidProgressFails = false;
 
   constructor(context: NodeContext<CommonSettings>, channel: Channel) {
     const { id, runtime, settings } = context;
@@ -50,6 +53,7 @@ export class NodeNotifications {
       links: linksOf(settings),
       closing: runtime.closing,
       delivered: (delivery) => this.#delivered(delivery),
+      overtaken: (progress) => this.#overtook(progress),
       failed: (error) => context.report(error),
       warn: (message) => context.warn(message),
     });
@@ -90,9 +94,13 @@ export class NodeNotifications {
     const outcome = await this.#dispatcher.handle(content);
     if (outcome.status === 'suppressed') this.#show('suppressed', content);
     if ('error' in outcome && outcome.error !== undefined) {
-      const failed = [...failedBefore(message), id];
-      message.notification = { failed };
-      throw outcome.error;
+      // It is told anew in a moment, and the end of the run is tried for minutes.
+      const isToldAnew = isProgress(content) && outcome.error.transient;
+      if (!isToldAnew) {
+        message.notification = { failed: [...failedBefore(message), id] };
+        throw outcome.error;
+      }
+      this.#sayProgressFails(outcome.error);
     }
     if (!isPlanned)
       deliver({ ...message, notification: notified(this.#channel.name, outcome) } as BackupMessage);
@@ -104,8 +112,23 @@ export class NodeNotifications {
     for (const note of delivery.notes) {
       if (delivery.status !== 'skipped') this.#context.warn(note);
     }
+    if (delivery.status === 'delivered') this.#saidProgressFails = false;
     if (delivery.error !== undefined) this.#context.status(failure(delivery.error));
     else this.#show(delivery.status === 'skipped' ? 'skipped' : 'delivered');
+  }
+
+  #overtook({ runId = '' }: NotificationContent): void {
+    const { runtime, debug, text } = this.#context;
+    this.#overtaken += 1;
+    runtime.operations.notified(this.#channel.name, 'overtaken');
+    debug(text('notifier.overtaken', { run: runId, times: this.#overtaken }));
+  }
+
+  /** Once, until something is delivered: each second would be too often to be told of a service that is dead. */
+  #sayProgressFails({ message }: BackupError): void {
+    if (!this.#saidProgressFails)
+      this.#context.warn(this.#context.text('notifier.progressFails', { message }));
+    this.#saidProgressFails = true;
   }
 
   #show(what: 'delivered' | 'skipped' | 'suppressed', content?: NotificationContent): void {
@@ -147,7 +170,9 @@ function recipeOf({ backup }: BackupMessage): Recipe | undefined {
 }
 
 function notified(channel: string, outcome: Outcome): Notified {
-  if (outcome.status === 'suppressed') return { channel, status: 'suppressed' };
+  if (outcome.status === 'suppressed' || outcome.status === 'overtaken') {
+    return { channel, status: outcome.status };
+  }
   const { status, attempts, responseId } = outcome;
   return { channel, status, attempts, ...(responseId === undefined ? {} : { responseId }) };
 }

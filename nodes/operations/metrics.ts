@@ -4,7 +4,8 @@ import { prometheusLibrary } from '../../lib/metrics/prometheus-library.ts';
 import { MetricRegistry } from '../../lib/metrics/registry.ts';
 import { RunMetrics } from '../../lib/metrics/run-metrics.ts';
 import { setStanding } from '../../lib/metrics/state-metrics.ts';
-import type { ChannelName, Delivery } from '../../lib/notifiers/notifier.ts';
+import type { ChannelName } from '../../lib/notifiers/notifier.ts';
+import type { Sent } from '../../lib/notifiers/outbox.ts';
 import { type JobStanding, NEW_JOB } from '../../lib/runs/jobs.ts';
 import type { EngineEvents } from '../../lib/runs/outcome.ts';
 import type { LastRun } from '../../lib/store/last-runs.ts';
@@ -63,12 +64,12 @@ export class Metrics {
     for (const outcome of ['delivered', 'failed'] as const) this.#count(channel, outcome, 0);
   }
 
-  notified(channel: ChannelName, outcome: Delivery['status']): void {
+  notified(channel: ChannelName, outcome: Sent['status']): void {
     this.#count(channel, outcome, 1);
   }
 
   /** Where nothing is counted, since the package is not installed or nobody asks, that is no error. */
-  #count(channel: ChannelName, outcome: Delivery['status'], value: number): void {
+  #count(channel: ChannelName, outcome: Sent['status'], value: number): void {
     if (!this.#parts.schedules) return;
     this.#keep().then(
       ({ registry }) => registry.add('dbackup_notifications_total', { channel, outcome }, value),

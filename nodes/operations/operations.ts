@@ -1,7 +1,8 @@
 import type { BackupEvents } from '../../lib/events/event-bus.ts';
 import type { HealthReport } from '../../lib/health/check.ts';
 import { SpaceAlarm } from '../../lib/health/space-alarm.ts';
-import type { ChannelName, Delivery } from '../../lib/notifiers/notifier.ts';
+import type { ChannelName } from '../../lib/notifiers/notifier.ts';
+import type { Sent } from '../../lib/notifiers/outbox.ts';
 import type { JobStanding } from '../../lib/runs/jobs.ts';
 import type { LastRun } from '../../lib/store/last-runs.ts';
 import { Metrics, type MetricsPage } from './metrics.ts';
@@ -56,7 +57,7 @@ export class Operations {
   }
 
   /** Counts what became of a notification. */
-  notified(channel: ChannelName, outcome: Delivery['status']): void {
+  notified(channel: ChannelName, outcome: Sent['status']): void {
     this.#metrics.notified(channel, outcome);
   }
 

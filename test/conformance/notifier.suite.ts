@@ -6,7 +6,7 @@ import {
   type NotifierOptions,
 } from '../../lib/notifiers/notifier.ts';
 import { HurriedClock } from '../support/hurried-clock.ts';
-import { sampleContent } from '../support/sample-events.ts';
+import { contentOf, sampleContent, sampleProgress } from '../support/sample-events.ts';
 import { until } from '../support/until.ts';
 
 /** What a service may do to a message. `refuse`: for good. `pass`: an error that passes. */
@@ -60,11 +60,12 @@ export function describeNotifier({ name, start, lacks = [], shortMs = 1000 }: No
       channel = fixture.channel,
       options: Partial<NotifierOptions> = {},
       stop = signal,
+      content = sampleContent(),
     ): Promise<{ delivery: Delivery; clock: HurriedClock }> => {
       const { attemptMs = LONG_MS } = options;
       const clock = new HurriedClock(attemptMs);
       const notifier = createNotifier(channel, { clock, random: () => 0.5, ...options, attemptMs });
-      const delivery = await notifier.send(sampleContent(), stop);
+      const delivery = await notifier.send(content, stop);
       assertSecretsAreHidden(JSON.stringify({ ...delivery, error: delivery.error?.message }));
       return { delivery, clock };
     };
@@ -114,6 +115,14 @@ export function describeNotifier({ name, start, lacks = [], shortMs = 1000 }: No
       assertFailed(delivery, /3 attempts/, 3);
       assert.equal(delivery.error?.transient, true);
       assert.equal(fixture.taken(), 0);
+    });
+
+    it('tries progress once, since more of it follows', async () => {
+      fixture.misbehave('pass');
+      const { delivery, clock } = await send(fixture.channel, {}, signal, contentOf(sampleProgress(1000)));
+      if (delivery.status !== 'skipped') assertFailed(delivery, /./, 1);
+      assert.ok(fixture.attempts() <= 1);
+      assert.deepEqual(clock.pauses, []);
     });
 
     it('does not try again what was refused for good', async () => {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { existingRuntime } from '../../nodes/runtime.ts';
-import type { FlowEntry } from '../../runner/runtime.ts';
+import type { FlowEntry, RuntimeOptions } from '../../runner/runtime.ts';
 import { idOf, type NodesRuntime, payloadOf, startNodes, template } from '../support/backup-nodes.ts';
 import { type NotifierServers, startNotifierServers } from '../support/notifier-servers.ts';
-import { RUN_ID, sampleEvent } from '../support/sample-events.ts';
+import { RUN_ID, sampleEvent, sampleProgress } from '../support/sample-events.ts';
 import { TemplateEnvironment } from '../support/template-environment.ts';
 import { until } from '../support/until.ts';
 
@@ -33,8 +33,8 @@ describe('notifiers in Node-RED', function () {
     await servers.stop();
   });
 
-  const start = async (flows: FlowEntry[]) => {
-    nodes = await startNodes(flows);
+  const start = async (flows: FlowEntry[], options: Partial<RuntimeOptions> = {}) => {
+    nodes = await startNodes(flows, options);
     return nodes;
   };
 
@@ -173,6 +173,62 @@ describe('notifiers in Node-RED', function () {
     await started.records('Result', 1);
     await until(() => servers.requests('/teams/').length === 1);
     assert.match(servers.requests('/teams/')[0]?.body ?? '', /app: backup started/);
+  });
+
+  /** Template 35 with a notifier that is told of progress, too. */
+  const startProgress = async () => {
+    const flows = template('35-notify-teams').map((entry) =>
+      entry.type === 'dbackup-teams' ? { ...entry, events: ['progress', 'failed'] } : entry,
+    ) as FlowEntry[];
+    const started = await start(flows, { debug: true });
+    const teams = idOf(flows, 'dbackup-teams');
+    return { ...started, tell: (payload: unknown) => started.runtime.fire(teams, { payload }) };
+  };
+
+  it('lets progress of a dead service go when newer comes, and tells the end of the run at once', async () => {
+    const { tell, records, recorded, runtime, lines } = await startProgress();
+    const { choose } = servers.http;
+    servers.http.choose = () => 'hang';
+    tell(sampleProgress(1));
+    await until(() => servers.http.hanging === 1);
+    for (let bytes = 2; bytes <= 31; bytes += 1) tell(sampleProgress(bytes));
+    await records('Result', 29);
+    servers.http.choose = choose;
+    tell(sampleEvent('failed'));
+    const messages = await records('Result', 32);
+    await runtime.tracker.idle();
+    assert.equal(messages.filter((message) => told(message).status === 'overtaken').length, 31);
+    assert.equal(messages.filter((message) => told(message).status === 'delivered').length, 1);
+    const bodies = servers.requests('/teams/').map(({ body }) => body);
+    assert.equal(bodies.length, 2);
+    assert.match(bodies[1] ?? '', /shop: backup failed/);
+    assert.deepEqual(recorded('Errors'), []);
+    const { text } = (await existingRuntime(runtime)?.operations.metrics()) ?? { text: '' };
+    assert.match(text, /dbackup_notifications_total\{channel="teams",outcome="overtaken"\} 31/);
+    const [first] = lines.filter(({ message }) => /Progress of run .* is not told/.test(message));
+    assert.equal(first?.level, 'debug');
+  });
+
+  it('says once that progress cannot be told for now, and as an error what does not pass', async () => {
+    const { tell, records, recorded, lines } = await startProgress();
+    servers.http.choose = () => ({ status: 503 });
+    for (let count = 1; count <= 3; count += 1) {
+      tell(sampleProgress(count));
+      const message = (await records('Result', count)).at(-1);
+      assert.deepEqual([told(message).status, told(message).attempts], ['failed', 1]);
+    }
+    const warned = () => lines.filter(({ message }) => /It was progress/.test(message));
+    assert.deepEqual(
+      warned().map(({ level }) => level),
+      ['warn'],
+    );
+    assert.match(warned()[0]?.message ?? '', /was not notified: HTTP 503/);
+    assert.deepEqual(recorded('Errors'), []);
+    assert.equal(servers.requests('/teams/').length, 3);
+    servers.http.choose = () => ({ status: 401 });
+    tell(sampleProgress(4));
+    await records('Errors', 1);
+    assert.equal(warned().length, 1);
   });
 
   it('takes any message: a text, an error of a Catch node, an event', async () => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { BackupError } from '../../lib/errors.ts';
 import type { NotificationContent } from '../../lib/notifiers/content.ts';
 import { NotificationDispatcher, type Outcome } from '../../lib/notifiers/dispatcher.ts';
@@ -10,7 +12,7 @@ import { contentOfText } from '../../lib/notifiers/own-content.ts';
 import { type PolicyOptions, policyOptions } from '../../lib/notifiers/policy.ts';
 import { openStore, type Store } from '../../lib/store/store.ts';
 import { FakeClock } from '../support/fake-clock.ts';
-import { contentOf, sampleEvent } from '../support/sample-events.ts';
+import { contentOf, sampleEvent, sampleProgress } from '../support/sample-events.ts';
 import { until } from '../support/until.ts';
 
 const NODE = 'notifier-1';
@@ -22,6 +24,8 @@ describe('the policy of notifications', () => {
   let clock: FakeClock;
   let sent: NotificationContent[];
   let failing: boolean;
+  /** What the service does with progress. */
+  let hangsAtProgress: boolean;
   let reported: string[];
   let warned: string[];
   let running: NotificationDispatcher[];
@@ -33,6 +37,7 @@ describe('the policy of notifications', () => {
     clock = new FakeClock('2026-11-23T10:00:00Z');
     sent = [];
     failing = false;
+    hangsAtProgress = false;
     reported = [];
     warned = [];
     running = [];
@@ -56,7 +61,8 @@ describe('the policy of notifications', () => {
       notifier: {
         channel: 'webhook',
         describe: () => 'a test',
-        async send(content): Promise<Delivery> {
+        async send(content, signal): Promise<Delivery> {
+          if (hangsAtProgress && content.event === 'progress') await once(signal, 'abort');
           if (failing) {
             const error = new BackupError('unavailable', 'nobody is there');
             return { status: 'failed', attempts: 5, notes: [], error };
@@ -72,6 +78,7 @@ describe('the policy of notifications', () => {
       links: [],
       closing: closing.signal,
       delivered: () => undefined,
+      overtaken: () => undefined,
       failed: (error) => reported.push(error.message),
       warn: (message) => warned.push(message),
     });
@@ -149,6 +156,18 @@ describe('the policy of notifications', () => {
     const dispatcher = start({ deliver: 'changes' });
     const outcomes = await statuses([1, 2, 3].map(() => dispatcher.handle(event('failed'))));
     assert.deepEqual(outcomes.sort(), ['delivered', 'suppressed', 'suppressed']);
+  });
+
+  it('lets go of progress when its run ends, also when nobody is told of the end', async () => {
+    const dispatcher = start({ events: ['progress'] });
+    hangsAtProgress = true;
+    const first = dispatcher.handle(contentOf(sampleProgress(1)));
+    await setImmediate();
+    const second = dispatcher.handle(contentOf(sampleProgress(2)));
+    await setImmediate();
+    assert.equal((await dispatcher.handle(event('succeeded'))).status, 'suppressed');
+    await Promise.all([first, second]);
+    assert.equal(sent.length, 1, 'the second one is not sent');
   });
 
   it('remembers across a restart what was told', async () => {

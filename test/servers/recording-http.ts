@@ -33,6 +33,7 @@ export class RecordingHttp {
   choose: ((path: string) => Behaviour) | undefined;
   readonly #server: ReturnType<typeof createServer>;
   readonly #trickling = new Set<NodeJS.Timeout>();
+  readonly #hanging = new Set<ServerResponse>();
 
   private constructor(server: ReturnType<typeof createServer>, url: string) {
     this.#server = server;
@@ -66,7 +67,11 @@ export class RecordingHttp {
 
   answer(response: ServerResponse, path: string): void {
     const behaviour = this.next.shift() ?? this.choose?.(path) ?? this.usual;
-    if (behaviour === 'hang') return;
+    if (behaviour === 'hang') {
+      this.#hanging.add(response);
+      response.on('close', () => this.#hanging.delete(response));
+      return;
+    }
     if (behaviour === 'reset') {
       response.socket?.resetAndDestroy();
       return;
@@ -81,6 +86,16 @@ export class RecordingHttp {
     const { status = 200, headers = {}, body = '' } = behaviour;
     response.writeHead(status, headers);
     response.end(body);
+  }
+
+  /** Requests that hang now: whoever sent them still waits. */
+  get hanging(): number {
+    return this.#hanging.size;
+  }
+
+  /** Answers all that hang with success. */
+  release(): void {
+    for (const response of this.#hanging) response.end();
   }
 
   async close(): Promise<void> {

@@ -51,6 +51,27 @@ export function sampleEvent(
   };
 }
 
+/** How far a run is. */
+export function sampleProgress(
+  rawBytes: number,
+  of: { readonly runId: string; readonly job: string } = { runId: RUN_ID, job: 'shop' },
+): BackupEvent {
+  return {
+    event: 'progress',
+    at: '2026-11-23T01:30:30.000Z',
+    severity: 'info',
+    summary: `${of.job}: ${rawBytes} bytes are dumped`,
+    ...of,
+    stage: 'dumping',
+    database: 'shop',
+    index: 1,
+    count: 2,
+    rawBytes,
+    rate: 1000,
+    destinations: [],
+  };
+}
+
 /** The content of an event, as a notifier makes it of a message. */
 export function contentOf(event: unknown): NotificationContent {
   const facts = readEvent(event);
