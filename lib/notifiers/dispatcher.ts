@@ -55,8 +55,8 @@ export interface DispatcherParts {
 export class NotificationDispatcher {
   readonly #parts: DispatcherParts;
   readonly #outbox: Outbox;
-  /** Jobs whose failure somebody is being told of at this moment. */
-  readonly #telling = new Set<string>();
+  /** Failures that somebody is being told of at this moment. */
+  readonly #telling = new Set<NotificationContent>();
   #turn: Promise<unknown> = Promise.resolve();
   #reminding: ClockTimer | undefined;
   #digests: Scheduler | undefined;
@@ -94,16 +94,16 @@ export class NotificationDispatcher {
     // Also when nobody is told of the end.
     if (isEndOfRun(content)) this.#outbox.endProgressOf(content);
     if (tell === undefined) return { status: 'suppressed' };
-    const job = content.job ?? '';
-    this.#telling.add(job);
+    if (!isFailure(tell)) return await this.send(tell);
+    this.#telling.add(tell);
     try {
       const delivery = await this.send(tell);
-      if (delivery.status !== 'failed' && isFailure(tell)) {
-        await this.#remember((memory) => memory.told(job, this.#now()));
+      if (delivery.status !== 'failed') {
+        await this.#remember((memory) => memory.told(content.job ?? '', this.#now()));
       }
       return delivery;
     } finally {
-      this.#telling.delete(job);
+      this.#telling.delete(tell);
     }
   }
 
@@ -155,7 +155,8 @@ export class NotificationDispatcher {
     await this.#remember(async (memory) => {
       standing = await memory.standing(job);
     });
-    return standing !== undefined && this.#telling.has(job) ? { ...standing, told: true } : standing;
+    const isBeingTold = [...this.#telling].some((failure) => (failure.job ?? '') === job);
+    return standing !== undefined && isBeingTold ? { ...standing, told: true } : standing;
   }
 
   #remindLater(): void {

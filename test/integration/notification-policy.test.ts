@@ -158,6 +158,17 @@ describe('the policy of notifications', () => {
     assert.deepEqual(outcomes.sort(), ['delivered', 'suppressed', 'suppressed']);
   });
 
+  it('tells a failure that nobody could be told, also while progress of the job is under way', async () => {
+    const dispatcher = start({ deliver: 'changes', events: ['progress', 'failed'] });
+    failing = true;
+    await dispatcher.handle(event('failed'));
+    failing = false;
+    hangsAtProgress = true;
+    const progress = dispatcher.handle(contentOf(sampleProgress(1)));
+    assert.equal((await dispatcher.handle(event('failed'))).status, 'delivered');
+    assert.deepEqual(await statuses([progress]), ['delivered']);
+  });
+
   it('lets go of progress when its run ends, also when nobody is told of the end', async () => {
     const dispatcher = start({ events: ['progress'] });
     hangsAtProgress = true;
