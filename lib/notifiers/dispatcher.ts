@@ -4,7 +4,7 @@ import { DueFires } from '../schedule/due-fires.ts';
 import { type ScheduleMemory, Scheduler } from '../schedule/scheduler.ts';
 import { hostTimeZone } from '../schedule/time-zone.ts';
 import { Timetable } from '../schedule/timetable.ts';
-import { type ContentLink, isEndOfRun, type NotificationContent } from './content.ts';
+import { type ContentLink, isEndOfRun, isProgress, type NotificationContent } from './content.ts';
 import { digestOf } from './digest.ts';
 import type { NotificationMemory } from './memory.ts';
 import type { Delivery, Notifier } from './notifier.ts';
@@ -116,6 +116,8 @@ export class NotificationDispatcher {
       return delivery;
     }
     this.#parts.delivered(delivery, content);
+    // The history keeps few: progress would leave no room for what matters.
+    if (isProgress(content)) return delivery;
     await this.#remember((memory) =>
       memory.record({
         at: this.#now(),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { toBackupError } from '../errors.ts';
 import { EVENT_NAMES, type EventName, isAtLeast, SEVERITIES } from '../events/run-event.ts';
 import { TimeZone } from '../schedule/time-zone.ts';
-import type { ContentEvent, NotificationContent } from './content.ts';
+import { type ContentEvent, isProgress, type NotificationContent } from './content.ts';
 import { recoveryOf } from './own-content.ts';
 
 /**
@@ -118,7 +118,8 @@ export function judge(
 ): Verdict {
   const wanted = passes(options, content);
   const level = levelOf(content.event);
-  const collect = wanted && options.deliver.startsWith('digest');
+  // A day later progress says nothing, and would push out what does.
+  const collect = wanted && options.deliver.startsWith('digest') && !isProgress(content);
   const now = newStanding(content, level, known);
   if (options.deliver === 'each') return { tell: wanted ? content : undefined, collect, standing: now };
   if (options.deliver === 'digest') {

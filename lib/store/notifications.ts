@@ -119,6 +119,16 @@ async function insertEntry(db: Kysely<StoreSchema>, node: string, entry: DigestE
     .insertInto('notification_entries')
     .values({ node, ...entry })
     .execute();
+  // While digests cannot be delivered, nothing else removes them.
+  const oldest = await db
+    .selectFrom('notification_entries')
+    .select('id')
+    .where('node', '=', node)
+    .orderBy('id', 'desc')
+    .offset(MOST_ENTRIES)
+    .limit(1)
+    .executeTakeFirst();
+  if (oldest !== undefined) await deleteEntries(db, node, Number(oldest.id));
 }
 
 async function listEntries(db: Kysely<StoreSchema>, node: string) {

@@ -181,6 +181,22 @@ describe('the policy of notifications', () => {
     assert.equal(sent.length, 1, 'the second one is not sent');
   });
 
+  it('puts no progress into digests and the history, which keep few', async () => {
+    const dispatcher = start({ deliver: 'digest-and-changes', events: ['progress', 'failed'] });
+    await dispatcher.handle(event('failed'));
+    for (let bytes = 0; bytes < 105; bytes += 1) await dispatcher.handle(contentOf(sampleProgress(bytes)));
+    assert.equal(sent.length, 106);
+    const memory = store.notifications(NODE);
+    assert.deepEqual(
+      (await memory.collected()).entries.map((entry) => entry.event),
+      ['failed'],
+    );
+    assert.deepEqual(
+      (await memory.deliveries(1000)).map((delivery) => delivery.event),
+      ['failed'],
+    );
+  });
+
   it('remembers across a restart what was told', async () => {
     await start({ deliver: 'changes' }).handle(event('failed'));
     await store.close();

@@ -94,6 +94,21 @@ describeStores('what the store remembers of notifiers', (store) => {
     assert.deepEqual((await memory.collected()).entries, [entry('third')]);
   });
 
+  it('keeps the last 5000 lines of a digest that cannot be delivered', async () => {
+    const opened = await store.open();
+    const memory = opened.notifications(NODE);
+    await opened.notifications('another').collect(entry('theirs'));
+    await store.sql(`WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 5002)
+      INSERT INTO notification_entries (node, at, event, severity, job, summary)
+      SELECT '${NODE}', '2026-03-01T10:00:00.000Z', 'failed', 'error', 'shop', 'line ' || n FROM numbers RETURNING id`);
+    await memory.collect(entry('the last'));
+    const { entries } = await memory.collected();
+    assert.deepEqual([entries.length, entries[0]?.summary], [5000, 'line 4']);
+    assert.equal(entries.at(-1)?.summary, 'the last');
+    assert.equal((await store.sql('SELECT id FROM notification_entries')).length, 5001, 'none is hidden');
+    assert.equal((await opened.notifications('another').collected()).entries.length, 1);
+  });
+
   it('keeps the last 100 deliveries of each notifier', async () => {
     const opened = await store.open();
     const memory = opened.notifications(NODE);
