@@ -3,12 +3,12 @@ import { parseValue } from '../parse.ts';
 import { note, type RunAnnotations, tag } from '../plan/run-annotations.ts';
 import {
   type Annotations,
-  type KnownBad,
   MAX_VERIFICATIONS,
   NO_ANNOTATIONS,
   shortMessage,
   type Verification,
 } from './annotation-format.ts';
+import { type Asked, knownBadAfter, NOTHING_ASKED } from './known-bad.ts';
 import { isAsDeep, type VerifyLevel } from './verify-levels.ts';
 
 /** What a person wants to be said about a set from now on; what is absent stays as it is. */
@@ -84,9 +84,13 @@ export function saysNothing(said: Annotations): boolean {
 
 /**
  * Adds a verification that came to a verdict. One that failed makes the set known as bad; one that succeeded takes
- * that back, if it looked as deep.
+ * that back, if it looked at all that has failed before.
  */
-export function withVerification(current: Annotations, found: Verification): Annotations {
+export function withVerification(
+  current: Annotations,
+  found: Verification,
+  asked: Asked = NOTHING_ASKED,
+): Annotations {
   const { message } = found;
   const verification: Verification = {
     ...found,
@@ -94,7 +98,7 @@ export function withVerification(current: Annotations, found: Verification): Ann
   };
   const verifications = [...current.verifications, verification].slice(-MAX_VERIFICATIONS);
   const { knownBad: before, ...others } = current;
-  const after = knownBadAfter(before, verification);
+  const after = knownBadAfter(before, verification, asked);
   return { ...others, verifications, ...(after === undefined ? {} : { knownBad: after }) };
 }
 
@@ -104,17 +108,6 @@ export function lastProof(
   level: VerifyLevel = 'manifest',
 ): Verification | undefined {
   return verifications.findLast((each) => each.ok && isAsDeep(each.level, level));
-}
-
-function knownBadAfter(
-  before: KnownBad | undefined,
-  { at, level, ok, message }: Verification,
-): KnownBad | undefined {
-  if (ok) return before === undefined || isAsDeep(level, before.level) ? undefined : before;
-  const reason = message ?? 'It failed a verification';
-  // The deepest look that failed decides what can take it back; since when it is bad does not change.
-  if (before === undefined) return { since: at, reason, level };
-  return { ...before, reason, level: isAsDeep(before.level, level) ? before.level : level };
 }
 
 function refused(what: string, problem: string): BackupError {

@@ -27,11 +27,19 @@ const verification = z.looseObject({
   host: z.string().max(255),
 });
 
+const askedAssertion = z.looseObject({
+  database: z.string(),
+  /** `SELECT count(*) FROM orders => >= 1000` */
+  text: z.string(),
+});
+
 const knownBad = z.looseObject({
   since: z.iso.datetime(),
   reason: message,
   /** What looked: only as deep a look, or a deeper one, can take it back. */
   level: z.enum(VERIFY_LEVELS),
+  /** What else must hold then. Absent on the level `restore`: it is not known what has failed. */
+  assertions: z.array(askedAssertion).optional(),
 });
 
 const suspicious = z.looseObject({
@@ -52,7 +60,7 @@ export const annotations = z.looseObject({
   pinned: z.boolean(),
   /** Oldest first. */
   verifications: z.array(verification).max(MAX_VERIFICATIONS),
-  /** It failed a verification: it counts as no backup, until as deep a look finds it whole. */
+  /** It failed a verification: it counts as no backup, until one that looks at as much finds it whole. */
   knownBad: knownBad.optional(),
   /** It is unlike the sets before it: retention removes none of these in its favour. */
   suspicious: suspicious.optional(),
@@ -61,6 +69,7 @@ export const annotations = z.looseObject({
 export type Annotations = Readonly<z.infer<typeof annotations>>;
 export type Verification = Readonly<z.infer<typeof verification>>;
 export type KnownBad = Readonly<z.infer<typeof knownBad>>;
+export type AskedAssertion = Readonly<z.infer<typeof askedAssertion>>;
 
 /** Those of a set that nobody has said anything about. */
 export const NO_ANNOTATIONS: Annotations = {

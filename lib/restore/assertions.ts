@@ -36,6 +36,11 @@ export function parseAssertion(text: string): Assertion {
   return { sql, expect, ...(found === null ? {} : { database: found[1] ?? '' }) };
 }
 
+/** The statement and what is expected, always written the same way. */
+export function assertionText({ sql, expect }: Assertion): string {
+  return `${sql}${ARROW}${expect}`;
+}
+
 /** @returns what is wrong with an answer, undefined when it is as expected */
 export function complaintAbout({ sql, expect }: Assertion, answer: ScratchAnswer): string | undefined {
   if ('error' in answer) return `${sql} failed: ${answer.error.message}`;

@@ -20,6 +20,8 @@ export interface TestPlace {
 
 export interface TestRestoreRequest extends RawRequest {
   readonly place: TestPlace;
+  /** Is told of each assertion that was asked, also when the test restore fails then. */
+  onAnswer(assertion: Assertion, held: boolean): void;
 }
 
 /** Problems that a message shows. */
@@ -47,7 +49,7 @@ export async function testRestore(request: TestRestoreRequest): Promise<string> 
       statements: assertions.map(({ sql }) => sql),
     };
     const findings = await scratch.examine(questions, signal);
-    return judge(artifact, assertions, findings, proof.statement);
+    return judge(request, assertions, findings, proof.statement);
   } catch (error) {
     failure = error;
     throw error;
@@ -108,27 +110,27 @@ async function drop(scratch: ScratchDatabase, failure: unknown): Promise<void> {
 }
 
 function judge(
-  artifact: StoredArtifact,
+  { artifact, onAnswer }: TestRestoreRequest,
   assertions: readonly Assertion[],
   { rows, missing, answers }: ScratchFindings,
   statement: string,
 ): string {
   const dumped = new Map(artifact.tables?.map((table) => [table.name, table.rows]));
-  const asked = assertions.map((assertion, index) => ({ assertion, answer: answers[index] ?? NO_ANSWER }));
+  const asked = assertions.map((assertion, index) => {
+    const answer = answers[index] ?? NO_ANSWER;
+    return { assertion, answer, complaint: complaintAbout(assertion, answer) };
+  });
   const misspelt = asked.find(({ answer }) => isMisspelt(answer));
   if (misspelt !== undefined) {
-    const { assertion, answer } = misspelt;
-    throw new BackupError(
-      'invalid-config',
-      `An assertion cannot be asked: ${complaintAbout(assertion, answer)}`,
-    );
+    throw new BackupError('invalid-config', `An assertion cannot be asked: ${misspelt.complaint}`);
   }
+  for (const { assertion, complaint } of asked) onAnswer(assertion, complaint === undefined);
   const problems = [
     ...missing.map((name) => `the table ${name} is missing`),
     ...rows.flatMap(({ name, rows: count }) =>
       count === dumped.get(name) ? [] : [`${name} has ${count} rows, the dump has ${dumped.get(name)}`],
     ),
-    ...asked.flatMap(({ assertion, answer }) => complaintAbout(assertion, answer) ?? []),
+    ...asked.flatMap(({ complaint }) => complaint ?? []),
   ];
   if (problems.length > 0) throw notAsDumped(artifact, problems);
   const total = rows.reduce((sum, { rows: count }) => sum + count, 0);

@@ -1,7 +1,8 @@
 import { hostname } from 'node:os';
 import { withVerification } from '../backupset/annotation-changes.ts';
-import { shortMessage, type Verification } from '../backupset/annotation-format.ts';
+import { type Annotations, shortMessage, type Verification } from '../backupset/annotation-format.ts';
 import { updateAnnotations } from '../backupset/annotations.ts';
+import { type Asked, remedyOf } from '../backupset/known-bad.ts';
 import type { BackupSet } from '../backupset/reader.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { BackupError, type ErrorCode, throwIfAborted, toBackupError } from '../errors.ts';
@@ -51,6 +52,15 @@ export interface Recorded {
   readonly verification?: Verification;
   /** Why it does not stand there, if so. */
   readonly error?: BackupError;
+  /** Why a set that held is known as bad: this verification looked at less than what has failed before. */
+  readonly stillBad?: string;
+}
+
+export interface RecordOptions {
+  readonly signal: AbortSignal;
+  readonly clock?: Clock;
+  /** A person says that assertions that failed before were wrong. */
+  readonly forgetAssertions?: boolean;
 }
 
 /**
@@ -62,7 +72,7 @@ export interface Recorded {
 export async function recordVerification(
   set: Pick<BackupSet, 'driver' | 'path'>,
   report: VerifyReport,
-  { signal, clock = systemClock }: { readonly signal: AbortSignal; readonly clock?: Clock },
+  { signal, clock = systemClock, forgetAssertions = false }: RecordOptions,
 ): Promise<Recorded> {
   const verdict = verdictOf(report);
   if (verdict === 'unknown') return { verdict };
@@ -77,16 +87,26 @@ export async function recordVerification(
     ...(message.length === 0 ? {} : { message: shortMessage(message.join('; ')) }),
     host: hostname(),
   };
+  const asked = { ...askedIn(report), forgetsEarlier: forgetAssertions };
+  const change = (current: Annotations) => withVerification(current, verification, asked);
   try {
-    await updateAnnotations(set.driver, set.path, (current) => withVerification(current, verification), {
-      signal,
-      clock,
-    });
-    return { verdict, verification };
+    const { knownBad } = await updateAnnotations(set.driver, set.path, change, { signal, clock });
+    if (verdict === 'bad' || knownBad === undefined) return { verdict, verification };
+    return { verdict, verification, stillBad: `${knownBad.reason}; ${remedyOf(knownBad)}` };
   } catch (thrown) {
     throwIfAborted(signal);
     const error = toBackupError(thrown);
     if (error.code === 'not-found') return { verdict: 'unknown', error };
     return { verdict, verification, error };
   }
+}
+
+function askedIn({ artifacts }: VerifyReport): Asked {
+  const answers = artifacts.flatMap(({ database, assertions = [] }) =>
+    assertions.map(({ text, held }) => ({ held, asked: { database, text } })),
+  );
+  return {
+    held: answers.filter(({ held }) => held).map(({ asked }) => asked),
+    failed: answers.filter(({ held }) => !held).map(({ asked }) => asked),
+  };
 }

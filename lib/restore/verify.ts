@@ -7,9 +7,10 @@ import { isAsDeep, type VerifyLevel } from '../backupset/verify-levels.ts';
 import { drain } from '../bytes/drain.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../errors.ts';
 import type { KeyRing } from '../keys/keys.ts';
+import { assertionText } from './assertions.ts';
 import { isServerWide } from './choose-artifact.ts';
 import { readRaw } from './raw-stream.ts';
-import { type TestPlace, testRestore } from './test-restore.ts';
+import { type TestPlace, type TestRestoreRequest, testRestore } from './test-restore.ts';
 
 export interface VerifyRequest {
   readonly set: BackupSet;
@@ -22,6 +23,12 @@ export interface VerifyRequest {
   onProgress?(done: number, total: number): void;
 }
 
+export interface AssertionAnswer {
+  /** `SELECT count(*) FROM orders => >= 1000` */
+  readonly text: string;
+  readonly held: boolean;
+}
+
 export interface ArtifactVerdict {
   readonly database: string;
   readonly file: string;
@@ -30,6 +37,8 @@ export interface ArtifactVerdict {
   readonly bytes: number;
   /** What a test restore has found. */
   readonly found?: string;
+  /** What a test restore has asked the restored database; absent when it asked nothing. */
+  readonly assertions?: readonly AssertionAnswer[];
   readonly error?: BackupError;
 }
 
@@ -69,20 +78,29 @@ async function verdictOn(
 ): Promise<ArtifactVerdict> {
   const { database, file } = artifact;
   const verdict = { database, file, bytes: artifact.stored.bytes };
+  const assertions: AssertionAnswer[] = [];
+  const asked = () => (assertions.length === 0 ? {} : { assertions });
   try {
-    const found = await check(artifact, request, onBytes);
-    return { ...verdict, ok: true, ...(found === undefined ? {} : { found }) };
+    const found = await check(artifact, request, {
+      onBytes,
+      onAnswer: (assertion, held) => assertions.push({ text: assertionText(assertion), held }),
+    });
+    return { ...verdict, ok: true, ...(found === undefined ? {} : { found }), ...asked() };
   } catch (error) {
     throwIfAborted(request.signal);
-    return { ...verdict, ok: false, error: toBackupError(error) };
+    return { ...verdict, ok: false, ...asked(), error: toBackupError(error) };
   }
+}
+
+interface Listener extends Pick<TestRestoreRequest, 'onAnswer'> {
+  onBytes(bytes: number): void;
 }
 
 /** @returns what a test restore has found */
 async function check(
   artifact: StoredArtifact,
   request: VerifyRequest,
-  onBytes: (bytes: number) => void,
+  { onBytes, onAnswer }: Listener,
 ): Promise<string | undefined> {
   const { set, level, keys, signal, place } = request;
   switch (level) {
@@ -97,7 +115,8 @@ async function check(
       return undefined;
     case 'restore':
       if (!isServerWide(artifact)) {
-        return await testRestore({ set, artifact, keys, signal, onBytes, place: place ?? NO_PLACE });
+        const at = place ?? NO_PLACE;
+        return await testRestore({ set, artifact, keys, signal, onBytes, onAnswer, place: at });
       }
       await drain(readRaw({ set, artifact, keys, signal }), onBytes);
       return 'read, but not restored: it belongs to the whole server';

@@ -1,3 +1,4 @@
+import type { NodeStatus } from 'node-red';
 import { z } from 'zod';
 import type { Verification } from '../../lib/backupset/annotation-format.ts';
 import type { BackupSet } from '../../lib/backupset/reader.ts';
@@ -66,11 +67,13 @@ async function verify(
   const { level } = settings;
   const signal = runtime.closing;
   const place = placeOf(context);
+  const forgetAssertions = wantsToForget(message, level);
   const keys = await keysOf(context, settings.key);
   const { sets, unreadable } = await chooseSets(context, settings, message, { level, signal });
   if (level === 'restore') await sweep(context, place, signal);
-  const reports: VerifyReport[] = [];
-  for (const set of sets) reports.push(await verifyOne(context, set, { place, keys, signal }));
+  const means = { place, keys, signal, forgetAssertions };
+  const reports: Verified[] = [];
+  for (const set of sets) reports.push(await verifyOne(context, set, means));
   const payload = settings.from === 'all' ? plainReports(level, reports, unreadable) : plainReport(reports);
   // Sets that cannot be read must not look as if they had been verified.
   const failures = [...reports.filter(({ ok }) => !ok).map(verificationError), ...unreadable];
@@ -79,7 +82,7 @@ async function verify(
     message.payload = payload;
     throw together(failures);
   }
-  context.status(success(new Date(), sum(reports)));
+  context.status(statusOf(context, reports));
   deliver({ ...message, payload });
 }
 
@@ -93,26 +96,46 @@ function placeOf(context: NodeContext<Settings>): TestPlace {
   };
 }
 
+/** @throws BackupError `invalid-config` when the message wants it where no assertions are asked */
+function wantsToForget(message: BackupMessage, level: VerifyLevel): boolean {
+  // A person says that assertions that failed before were wrong.
+  const { forgetAssertions = false } = message as Readonly<Record<string, unknown>>;
+  if (forgetAssertions === false) return false;
+  if (forgetAssertions === true && level === 'restore') return true;
+  throw new BackupError(
+    'invalid-config',
+    'msg.forgetAssertions is true or false, and true only for a node that restores for a test: set its level to that',
+  );
+}
+
 interface Means {
   readonly place: TestPlace;
   readonly keys: KeyRing;
   readonly signal: AbortSignal;
+  readonly forgetAssertions: boolean;
+}
+
+/** A report, and why its set is known as bad though it held. */
+interface Verified extends VerifyReport {
+  readonly stillBad?: string;
 }
 
 async function verifyOne(
   context: NodeContext<Settings>,
   set: BackupSet,
-  { place, keys, signal }: Means,
-): Promise<VerifyReport> {
+  { place, keys, signal, forgetAssertions }: Means,
+): Promise<Verified> {
   const { settings, runtime } = context;
   const onProgress = (done: number, total: number) => context.progress(byteProgress(done, total));
   const report = await verifySet({ set, level: settings.level, keys, place, signal, onProgress });
-  const recorded = await recordVerification(set, report, { signal, clock: runtime.clock });
-  const { verdict, verification, error } = recorded;
+  const recording = { signal, clock: runtime.clock, forgetAssertions };
+  const { verdict, verification, error, stillBad } = await recordVerification(set, report, recording);
   if (error !== undefined) context.warn(`What was found is not written beside the set: ${error.message}`);
   if (verification !== undefined) remember(context, set, verification);
   if (verdict === 'bad') tell(context, set, report);
-  return report;
+  if (stillBad === undefined) return report;
+  context.warn(`${set.path} holds, but stays known as bad: ${stillBad}`);
+  return { ...report, stillBad };
 }
 
 function remember(
@@ -150,9 +173,9 @@ async function sweep(context: NodeContext<unknown>, place: TestPlace, signal: Ab
   }
 }
 
-function plainReport([report]: readonly VerifyReport[]) {
+function plainReport([report]: readonly Verified[]) {
   if (report === undefined) throw new BackupError('internal', 'Nothing was verified');
-  const { set, level, ok, artifacts } = report;
+  const { set, level, ok, artifacts, stillBad } = report;
   const files = artifacts.map(({ database, file, bytes, ok: fine, found, error }) => ({
     database,
     file,
@@ -161,14 +184,10 @@ function plainReport([report]: readonly VerifyReport[]) {
     ...(found === undefined ? {} : { found }),
     ...(error === undefined ? {} : { error: error.message }),
   }));
-  return { set, level, ok, files };
+  return { set, level, ok, files, ...(stillBad === undefined ? {} : { stillBad }) };
 }
 
-function plainReports(
-  level: VerifyLevel,
-  reports: readonly VerifyReport[],
-  unreadable: readonly BackupError[],
-) {
+function plainReports(level: VerifyLevel, reports: readonly Verified[], unreadable: readonly BackupError[]) {
   const sets = reports.map((report) => plainReport([report]));
   return { level, ok: unreadable.length === 0 && sets.every(({ ok }) => ok), sets };
 }
@@ -177,6 +196,13 @@ function together([only, ...others]: readonly BackupError[]): BackupError {
   if (only === undefined || others.length === 0) return only ?? new BackupError('internal', 'Nothing failed');
   const messages = [only, ...others].map(({ message }) => message);
   return new BackupError(only.code, messages.join('. '), { transient: false });
+}
+
+/** What the node shows when all held. */
+function statusOf({ type, text }: NodeContext<Settings>, reports: readonly Verified[]): NodeStatus {
+  const status = success(new Date(), sum(reports));
+  if (reports.every(({ stillBad }) => stillBad === undefined)) return status;
+  return { ...status, fill: 'yellow', text: `${status.text} · ${text(`${type}.status.stillBad`)}` };
 }
 
 function sum(reports: readonly VerifyReport[]): number {

@@ -40,6 +40,7 @@ export function addSetCommands(program: Command, run: Runner): void {
     )
     .addOption(serverOption())
     .option('--assert <text>', 'what a restored database must answer: "SELECT … => >= 1"', collect)
+    .option('--forget-assertions', 'those that failed before were wrong: they need not be asked again')
     .option('--scratch <dir>', 'folder for files of a test restore')
     .option('--no-record', 'write nothing beside the set')
     .addOption(jsonOption())

@@ -1,4 +1,5 @@
 import { annotationsOf, type StoredAnnotations } from '../../lib/backupset/annotations.ts';
+import { remedyOf } from '../../lib/backupset/known-bad.ts';
 import { isStored, type Manifest, type StoredArtifact } from '../../lib/backupset/manifest.ts';
 import { isSuspicious } from '../../lib/backupset/suspicion.ts';
 import { isServerWide } from '../../lib/restore/choose-artifact.ts';
@@ -61,7 +62,12 @@ function describeAnnotations({ value, error }: StoredAnnotations): string[] {
     ...(note === undefined ? [] : [`Note       ${note}`]),
     ...(pinned ? ['Pinned     yes: retention does not remove it'] : []),
     ...(verified === undefined ? [] : [`Verified   ${verified}`]),
-    ...(knownBad === undefined ? [] : [`KNOWN BAD  since ${formatTime(knownBad.since)}: ${knownBad.reason}`]),
+    ...(knownBad === undefined
+      ? []
+      : [
+          `KNOWN BAD  since ${formatTime(knownBad.since)}: ${knownBad.reason}`,
+          `           ${remedyOf(knownBad)}`,
+        ]),
     ...(suspicious === undefined || !isSuspicious(value)
       ? []
       : [`SUSPICIOUS since ${formatTime(suspicious.since)}: ${suspicious.reason}`]),

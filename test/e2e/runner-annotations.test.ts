@@ -90,8 +90,28 @@ describe('dbackup on what is said of stored sets', function () {
     assert.match((await call('show', 'latest')).stdout, /^KNOWN BAD +since .*SELECT 1 gave 1, expected 2$/m);
     const misspelt = await call('verify', 'latest', '--level', 'restore', '--assert', 'SELECT 1');
     assert.equal(misspelt.code, 2);
+  });
+
+  it('tells why the mark of an assertion stays, and takes it back when that is to be forgotten', async () => {
+    const remedy = /asks again what failed.*: \[.+\] SELECT 1 => 2\. .*--forget-assertions/;
+    assert.match((await call('show', 'latest')).stdout, remedy);
     const again = await call('verify', 'latest', '--level', 'restore');
     assert.equal(again.code, 0);
+    assert.match(again.stderr, /holds, but stays known as bad: /);
+    assert.match(again.stderr, remedy);
+    const hash = await call('verify', 'latest', '--json');
+    assert.match(JSON.parse(hash.stdout).stillBad, remedy);
+    assert.deepEqual(await listed('--known-bad'), [`shop/${ids[1]}`]);
+    for (const wrong of [
+      ['--level', 'content'],
+      ['--level', 'restore', '--no-record'],
+    ]) {
+      const refused = await call('verify', 'latest', '--forget-assertions', ...wrong);
+      assert.equal(refused.code, 2);
+      assert.match(refused.stderr, /--forget-assertions is for test restores/);
+    }
+    const forgotten = await call('verify', 'latest', '--level', 'restore', '--forget-assertions');
+    assert.equal(forgotten.code, 0, forgotten.stderr);
     assert.deepEqual(await listed('--known-bad'), []);
   });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import type { BackupEvent } from '../../lib/events/run-event.ts';
 import { existingRuntime } from '../../nodes/runtime.ts';
 import type { SetSummary } from '../../nodes/set-summary.ts';
@@ -18,6 +19,7 @@ function node(id: string, type: string, wires: readonly string[], more: object =
 interface Report {
   readonly set: string;
   readonly ok: boolean;
+  readonly stillBad?: string;
   readonly files: readonly { readonly found?: string }[];
 }
 
@@ -121,6 +123,77 @@ describe('verify and annotate nodes', () => {
       told?.event === 'verification-failed' && [told.job, told.level, told.severity, told.problems.length],
       ['app', 'restore', 'error', 1],
     );
+  });
+
+  it('keep the mark of an assertion that failed, until it is asked again and holds', async () => {
+    const first = 'SELECT count(*) FROM item => 200';
+    await start(
+      verify({ assertions: [first] }),
+      { ...verify(), id: 'plain' },
+      { ...verify({ level: 'hash' }), id: 'hash' },
+      {
+        ...verify({ assertions: ['SELECT count(*) FROM item => > 0', `[else.sqlite] ${first}`] }),
+        id: 'other',
+      },
+      { ...verify({ assertions: [`[app.sqlite] ${first}`] }), id: 'same' },
+      node('shown', 'status', ['Shown'], { scope: ['plain'] }),
+      node('Shown', 'debug', []),
+    );
+    const folder = await backUp();
+    const annotations = join(folder, 'annotations.json');
+    nodes.runtime.fire('verify');
+    await until(() => nodes.recorded('Errors').length === 1);
+    const { knownBad } = said(folder);
+    assert.deepEqual(knownBad.assertions, [{ database: 'app.sqlite', text: first }]);
+    for (const [index, id] of ['hash', 'plain', 'other'].entries()) {
+      nodes.runtime.fire(id);
+      const report = payloadOf<Report>((await nodes.records('Result', index + 1)).at(-1));
+      assert.equal(report.ok, true);
+      assert.match(report.stillBad ?? '', /asks again what failed.*\[app\.sqlite\] SELECT count/);
+      assert.deepEqual(said(folder).knownBad, knownBad);
+    }
+    assert.ok(nodes.lines.some(({ message }) => /holds, but stays known as bad/.test(message)));
+    const shown = nodes.recorded('Shown').at(-1) as { status?: { fill: string; text: string } };
+    assert.equal(shown.status?.fill, 'yellow');
+    assert.match(shown.status?.text ?? '', /stays known as bad/);
+
+    // The same set, of a database that answers as it should.
+    const marked = readFileSync(annotations);
+    const database = new Database(environment.database);
+    database.exec('DELETE FROM item WHERE id > 200');
+    database.close();
+    const second = await backUp();
+    cpSync(second, folder, { recursive: true });
+    rmSync(second, { recursive: true });
+    writeFileSync(annotations, marked);
+    nodes.runtime.fire('same');
+    const report = payloadOf<Report>((await nodes.records('Result', 4)).at(-1));
+    assert.deepEqual([report.ok, report.stillBad], [true, undefined]);
+    assert.equal(said(folder).knownBad, undefined);
+  });
+
+  it('forget assertions that were wrong when the message says so, where they are asked at all', async () => {
+    await start(
+      verify({ assertions: ['SELECT 1 => 2'] }),
+      { ...verify(), id: 'plain' },
+      {
+        ...verify({ level: 'content' }),
+        id: 'content',
+      },
+    );
+    const folder = await backUp();
+    nodes.runtime.fire('verify');
+    await until(() => nodes.recorded('Errors').length === 1);
+    nodes.runtime.fire('content', { forgetAssertions: true });
+    nodes.runtime.fire('plain', { forgetAssertions: 'yes' });
+    await until(() => nodes.recorded('Errors').length === 3);
+    for (const caught of nodes.recorded('Errors').slice(1))
+      assert.match(caught?.error?.message ?? '', /msg\.forgetAssertions is true or false/);
+    assert.notEqual(said(folder).knownBad, undefined);
+    nodes.runtime.fire('plain', { forgetAssertions: true });
+    const report = payloadOf<Report>((await nodes.records('Result', 1)).at(-1));
+    assert.deepEqual([report.ok, report.stillBad], [true, undefined]);
+    assert.equal(said(folder).knownBad, undefined);
   });
 
   it('mark nothing when the place for a test restore is not there', async () => {

@@ -114,6 +114,20 @@ for (const [name, open] of worlds) {
       assert.match(problems(misspelt), /cannot be asked/);
     });
 
+    it('take back the mark of an assertion only when they ask it again', async () => {
+      const { database } = onlyArtifact(set);
+      const asked = ['SELECT count(*) FROM accounts => < 0', '[elsewhere] SELECT nothing => 1'];
+      await recordVerification(set, await testRestoreOf(world, set, asked), { signal: NEVER });
+      assert.deepEqual((await knownBad())?.assertions, [{ database, text: asked[0] }]);
+      const plain = await testRestoreOf(world, set, ['SELECT count(*) FROM accounts => >= 0']);
+      const { verdict, stillBad } = await recordVerification(set, plain, { signal: NEVER });
+      assert.equal(verdict, 'good');
+      assert.match(stillBad ?? '', /gave \d+, expected < 0; only a test restore that asks again what failed/);
+      const forgetting = { signal: NEVER, forgetAssertions: true };
+      assert.equal((await recordVerification(set, plain, forgetting)).stillBad, undefined);
+      assert.equal(await knownBad(), undefined);
+    });
+
     it('let no assertion write', async () => {
       const report = await testRestoreOf(world, set, [
         'DELETE FROM accounts => 0',

@@ -9,12 +9,15 @@ import {
 } from '../../lib/backupset/annotation-changes.ts';
 import {
   type Annotations,
+  type AskedAssertion,
   annotationsText,
+  MAX_ANNOTATIONS_BYTES,
   MAX_VERIFICATIONS,
   NO_ANNOTATIONS,
   parseAnnotations,
   type Verification,
 } from '../../lib/backupset/annotation-format.ts';
+import { NOTHING_ASKED, remedyOf } from '../../lib/backupset/known-bad.ts';
 import { isAsDeep, VERIFY_LEVELS, type VerifyLevel } from '../../lib/backupset/verify-levels.ts';
 import { BackupError } from '../../lib/errors.ts';
 
@@ -22,6 +25,10 @@ const tags = fc.uniqueArray(fc.constantFrom('a', 'b', 'pre-migration', 'über', 
 
 function verified(level: VerifyLevel, ok: boolean, at = '2026-11-22T14:30:00.000Z'): Verification {
   return { at, level, ok, host: 'db1', ...(ok ? {} : { message: `${level} failed` }) };
+}
+
+function askedText({ database, text }: AskedAssertion): string {
+  return `[${database}] ${text}`;
 }
 
 describe('annotations', () => {
@@ -92,6 +99,93 @@ describe('annotations', () => {
         parseAnnotations(annotationsText(state), 'it');
       }),
     );
+  });
+
+  it('is bad after an assertion failed, until a test restore asks all that failed and finds it whole', () => {
+    const assertion = fc.record({
+      database: fc.constantFrom('shop', 'blog'),
+      text: fc.constantFrom('SELECT 1 => 2', 'SELECT 1 => 3'),
+    });
+    const some = fc.uniqueArray(assertion, { maxLength: 4, selector: askedText });
+    const look = fc.record({ level: fc.constantFrom(...VERIFY_LEVELS), held: some, failed: some });
+    fc.assert(
+      fc.property(fc.array(look, { maxLength: 20 }), fc.boolean(), (looks, isRestoreBad) => {
+        let state: Annotations = NO_ANNOTATIONS;
+        const open = new Map<string, AskedAssertion>();
+        if (isRestoreBad) state = withVerification(state, verified('restore', false));
+        let isBad = isRestoreBad;
+        for (const { level, held, failed } of looks) {
+          const asked = level === 'restore' ? { held, failed } : NOTHING_ASKED;
+          const ok = asked.failed.length === 0;
+          state = withVerification(state, verified(level, ok), asked);
+          for (const each of asked.failed) open.set(askedText(each), each);
+          const isCovered = [...open.values()].every((each) => held.map(askedText).includes(askedText(each)));
+          if (!ok) isBad = true;
+          else if (level === 'restore' && isCovered) {
+            isBad = false;
+            open.clear();
+          }
+          state = parseAnnotations(annotationsText(state), 'it');
+          assert.equal(state.knownBad !== undefined, isBad);
+          assert.deepEqual(state.knownBad?.assertions?.map(askedText) ?? [], [...open.keys()]);
+        }
+      }),
+    );
+  });
+
+  it('tells what takes the mark back, and asks no more for what a person has forgotten', () => {
+    const failed = [{ database: 'shop', text: 'SELECT count(*) FROM orders => >= 1000' }];
+    const bad = withVerification(NO_ANNOTATIONS, verified('restore', false), { held: [], failed });
+    const remedy = remedyOf(bad.knownBad ?? assert.fail());
+    assert.match(remedy, /asks again what failed.*: \[shop\] SELECT count\(\*\) FROM orders => >= 1000\./);
+    assert.match(remedy, /--forget-assertions, msg\.forgetAssertions/);
+    const forgetting = { ...NOTHING_ASKED, forgetsEarlier: true };
+    // Only a test restore asks at all.
+    assert.ok(withVerification(bad, verified('content', true), forgetting).knownBad !== undefined);
+    assert.equal(withVerification(bad, verified('restore', true), forgetting).knownBad, undefined);
+    const other = { database: 'blog', text: 'SELECT 1 => 2' };
+    const still = withVerification(bad, verified('restore', false), { ...forgetting, failed: [other] });
+    assert.deepEqual(still.knownBad?.assertions, [other]);
+    const hash = withVerification(NO_ANNOTATIONS, verified('hash', false)).knownBad;
+    assert.match(remedyOf(hash ?? assert.fail()), /^only a verification of the level hash or a deeper one/);
+    const rows = withVerification(NO_ANNOTATIONS, verified('restore', false)).knownBad;
+    assert.match(remedyOf(rows ?? assert.fail()), /^only a test restore \(level restore\) takes that back$/);
+  });
+
+  it('takes no mark back of which is not known what failed, unless a person says so', () => {
+    const since = '2026-01-01T00:00:00.000Z';
+    const old = (level: VerifyLevel): Annotations =>
+      parseAnnotations(
+        annotationsText({ ...NO_ANNOTATIONS, knownBad: { since, reason: 'it failed', level } }),
+        'it',
+      );
+    for (const level of ['manifest', 'hash', 'content'] as const) {
+      assert.equal(withVerification(old(level), verified(level, true)).knownBad, undefined);
+    }
+    const asking = { held: [{ database: 'shop', text: 'SELECT 1 => 1' }], failed: [] };
+    const stays = withVerification(old('restore'), verified('restore', true), asking);
+    assert.deepEqual(stays.knownBad, { since, reason: 'it failed', level: 'restore' });
+    assert.match(remedyOf(stays.knownBad), /^what was asked is not known/);
+    const failed = { held: [], failed: asking.held };
+    const again = withVerification(stays, verified('restore', false), failed);
+    assert.equal(again.knownBad?.assertions, undefined);
+    assert.ok(withVerification(again, verified('restore', true), asking).knownBad !== undefined);
+    const forgetting = { ...asking, forgetsEarlier: true };
+    assert.equal(withVerification(again, verified('restore', true), forgetting).knownBad, undefined);
+    const deeper = withVerification(old('hash'), verified('restore', false), failed);
+    assert.deepEqual(deeper.knownBad?.assertions, failed.failed);
+  });
+
+  it('stays readable however many assertions fail, and then no longer knows which', () => {
+    const failed = Array.from({ length: 5000 }, (_, n) => ({
+      database: `shop${n}`,
+      text: `SELECT ${'x'.repeat(90)} => 1`,
+    }));
+    const bad = withVerification(NO_ANNOTATIONS, verified('restore', false), { held: [], failed });
+    assert.ok(Buffer.byteLength(annotationsText(bad)) < MAX_ANNOTATIONS_BYTES / 2);
+    assert.equal(bad.knownBad?.assertions, undefined);
+    const all = { held: failed, failed: [] };
+    assert.ok(withVerification(bad, verified('restore', true), all).knownBad !== undefined);
   });
 
   it('keeps since when a set is bad, and the latest verifications', () => {
