@@ -1,6 +1,7 @@
+import type { Annotations } from '../backupset/annotation-format.ts';
 import { annotationsOf, updateAnnotations } from '../backupset/annotations.ts';
 import type { BackupSet } from '../backupset/reader.ts';
-import { NORMAL_TAG, withoutSuspicion, withSuspicion } from '../backupset/suspicion.ts';
+import { isSuspicious, NORMAL_TAG, withoutSuspicion, withSuspicion } from '../backupset/suspicion.ts';
 import type { Clock } from '../clock.ts';
 import type { DestinationDriver } from '../destinations/driver.ts';
 import { BackupError, throwIfAborted, toBackupError } from '../errors.ts';
@@ -27,6 +28,8 @@ export interface GuardedJob {
 }
 
 export interface GuardRequest extends GuardedJob {
+  /** Its name: only a mark of its own is taken back. */
+  readonly guard: string;
   readonly limits: GuardLimits;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -40,6 +43,8 @@ export interface Anomaly extends GuardVerdict {
   readonly storage: string;
   /** The set that was judged, below the storage's root; absent when there is none. */
   readonly set?: string;
+  /** Why others take the set for suspicious, though it is as usual to this guard. */
+  readonly others?: string;
 }
 
 export interface GuardReport {
@@ -50,6 +55,14 @@ export interface GuardReport {
   readonly summary: string;
   /** Why the set could not be marked as suspicious. */
   readonly unmarked?: BackupError;
+}
+
+/** What became of the mark of a set. */
+interface Marked {
+  /** Why it could not be set. That one could not be taken back does no harm. */
+  readonly unmarked?: BackupError;
+  /** Why others take a set for suspicious that is as usual to this guard. */
+  readonly others?: string;
 }
 
 /**
@@ -64,14 +77,20 @@ export async function guardBackup(request: GuardRequest): Promise<GuardReport> {
     throw new BackupError('not-found', `${storage} holds no backup set of the job ${job}`);
   }
   const judged = set === undefined ? NOTHING_TO_JUDGE : await judgeSet(set, request);
-  const unmarked = set === undefined ? undefined : await mark(set, judged, request);
+  const { unmarked, others } = set === undefined ? {} : await mark(set, judged, request);
   const found = limits.maxAgeHours === 0 ? [] : await ageFindings(request, clock.now());
   const verdict = found.length === 0 ? judged : withFindings(judged, found);
   throwIfAborted(signal);
   return {
-    anomaly: { job, storage, ...(set === undefined ? {} : { set: set.path }), ...verdict },
+    anomaly: {
+      job,
+      storage,
+      ...(set === undefined ? {} : { set: set.path }),
+      ...verdict,
+      ...(others === undefined ? {} : { others }),
+    },
     ...(set === undefined ? {} : { runId: set.manifest.runId }),
-    summary: summaryOf(job, verdict),
+    summary: `${summaryOf(job, verdict)}${others === undefined ? '' : `; others take it for suspicious: ${others}`}`,
     ...(unmarked === undefined ? {} : { unmarked }),
   };
 }
@@ -112,28 +131,25 @@ async function* olderThan(
   }
 }
 
-/** @returns why a suspicious set could not be marked; that a mark could not be taken back does no harm */
 async function mark(
   set: BackupSet,
   { verdict, findings }: GuardVerdict,
-  { driver, clock, signal }: GuardRequest,
-): Promise<BackupError | undefined> {
+  { driver, guard, clock, signal }: GuardRequest,
+): Promise<Marked> {
   const against = aboutContent(findings);
   // Too few sets to compare with take back nothing that was found when there were more.
-  if (against.length === 0 && verdict === 'unknown') return undefined;
+  if (against.length === 0 && verdict === 'unknown') return {};
   const reason = sentence(against);
   const at = new Date(clock.now());
+  const change = (current: Annotations) =>
+    against.length > 0 ? withSuspicion(current, guard, reason, at) : withoutSuspicion(current, guard);
   try {
-    await updateAnnotations(
-      driver,
-      set.path,
-      (current) => (against.length > 0 ? withSuspicion(current, reason, at) : withoutSuspicion(current)),
-      { signal, clock },
-    );
-    return undefined;
+    const after = await updateAnnotations(driver, set.path, change, { signal, clock });
+    const isOfOthers = against.length === 0 && isSuspicious(after);
+    return isOfOthers && after.suspicious !== undefined ? { others: after.suspicious.reason } : {};
   } catch (error) {
     throwIfAborted(signal);
-    return against.length > 0 ? toBackupError(error) : undefined;
+    return against.length > 0 ? { unmarked: toBackupError(error) } : {};
   }
 }
 

@@ -8,6 +8,8 @@ import { VERIFY_LEVELS } from './verify-levels.ts';
 export const MAX_VERIFICATIONS = 20;
 /** How many tags a set can have. */
 export const MAX_TAGS = 50;
+/** How many guards can have marked a set. */
+export const MAX_SUSPICIONS = 20;
 /** How many changes a file remembers: more than can be made at the same moment. */
 export const MAX_CHANGES = 16;
 /** Longest text that is kept of a failure, in characters. */
@@ -42,9 +44,18 @@ const knownBad = z.looseObject({
   assertions: z.array(askedAssertion).optional(),
 });
 
+const suspicion = z.looseObject({
+  /** Who alone can take it back. Absent: nobody, as it is not known who has found it. */
+  guard: z.string().max(255).optional(),
+  since: z.iso.datetime(),
+  reason: message,
+});
+
 const suspicious = z.looseObject({
   since: z.iso.datetime(),
   reason: message,
+  /** What each guard has found. Absent: it is not known who has found it. */
+  marks: z.array(suspicion).min(1).max(MAX_SUSPICIONS).optional(),
 });
 
 /** `annotations.json`, version 1: what people and verifications say about a set after it was written. */
@@ -70,6 +81,7 @@ export type Annotations = Readonly<z.infer<typeof annotations>>;
 export type Verification = Readonly<z.infer<typeof verification>>;
 export type KnownBad = Readonly<z.infer<typeof knownBad>>;
 export type AskedAssertion = Readonly<z.infer<typeof askedAssertion>>;
+export type Suspicion = Readonly<z.infer<typeof suspicion>>;
 
 /** Those of a set that nobody has said anything about. */
 export const NO_ANNOTATIONS: Annotations = {

@@ -1,4 +1,4 @@
-import { type Annotations, shortMessage } from './annotation-format.ts';
+import { type Annotations, type Suspicion, shortMessage } from './annotation-format.ts';
 
 /** A set with this tag is as it should be, whatever was found; later ones are compared with it and those after it. */
 export const NORMAL_TAG = 'normal';
@@ -8,14 +8,35 @@ export function isSuspicious({ suspicious, tags }: Pick<Annotations, 'suspicious
   return suspicious !== undefined && !tags.includes(NORMAL_TAG);
 }
 
-/** Notes what makes a set suspicious. Since when it is so does not change when it is found again. */
-export function withSuspicion(current: Annotations, reason: string, at: Date): Annotations {
-  const since = current.suspicious?.since ?? at.toISOString();
-  return { ...current, suspicious: { since, reason: shortMessage(reason) } };
+/** Notes what makes a set suspicious to a guard. Since when it is so does not change when it is found again. */
+export function withSuspicion(current: Annotations, guard: string, reason: string, at: Date): Annotations {
+  const marks = marksOf(current);
+  const found = { guard, since: at.toISOString(), reason: shortMessage(reason) };
+  const isFirst = marks.every((mark) => mark.guard !== guard);
+  const after = marks.map((mark) => (mark.guard === guard ? { ...mark, reason: found.reason } : mark));
+  return withMarks(current, isFirst ? [...after, found] : after);
 }
 
-/** Takes back that a set is suspicious. */
-export function withoutSuspicion(current: Annotations): Annotations {
-  const { suspicious: _, ...others } = current;
-  return others;
+/** Takes back what made a set suspicious to a guard. What others have found, or nobody knows who, stays. */
+export function withoutSuspicion(current: Annotations, guard: string): Annotations {
+  return withMarks(
+    current,
+    marksOf(current).filter((mark) => mark.guard !== guard),
+  );
+}
+
+/** A mark that is older than the names of guards is nobody's. */
+function marksOf({ suspicious }: Annotations): readonly Suspicion[] {
+  if (suspicious === undefined) return [];
+  const { since, reason } = suspicious;
+  return suspicious.marks ?? [{ since, reason }];
+}
+
+function withMarks(current: Annotations, marks: readonly Suspicion[]): Annotations {
+  const { suspicious, ...others } = current;
+  const [first, ...more] = marks;
+  if (first === undefined) return others;
+  const since = more.reduce((earliest, mark) => (mark.since < earliest ? mark.since : earliest), first.since);
+  const reason = shortMessage([...new Set(marks.map((mark) => mark.reason))].join('; '));
+  return { ...others, suspicious: { ...suspicious, since, reason, marks: [...marks] } };
 }

@@ -27,6 +27,7 @@ export async function runGuard(context: Context, message: BackupMessage, deliver
   context.status({ fill: 'blue', shape: 'dot', text: textOf(context, 'reading') });
   const report = await guardBackup({
     ...(await jobOf(context, message, signal)),
+    guard: context.id,
     limits: { maxAgeHours: 0, ...settings },
     clock: runtime.clock,
     signal,
@@ -94,11 +95,13 @@ async function writeLog(
 }
 
 function showVerdict(context: Context, { anomaly }: GuardReport): void {
-  const { verdict, compared, needed, findings } = anomaly;
+  const { verdict, compared, needed, findings, others } = anomaly;
   const values = { compared, needed, count: findings.length };
   const { sign, ...look } = LOOKS[verdict];
-  const text = `${sign}${formatTime(new Date(context.runtime.clock.now()))} · ${textOf(context, verdict, values)}`;
-  context.status({ ...look, text });
+  const time = formatTime(new Date(context.runtime.clock.now()));
+  const text = `${sign}${time} · ${textOf(context, verdict, values)}`;
+  if (others === undefined) context.status({ ...look, text });
+  else context.status({ ...LOOKS.suspicious, text: `${text} · ${textOf(context, 'others')}` });
 }
 
 function textOf(

@@ -181,6 +181,51 @@ describe('the guard node in Node-RED', () => {
     assert.equal(anomalyOf(fine).verdict, 'fine');
   });
 
+  it('takes back what it has found itself, and not what another guard with closer limits has', async () => {
+    const path = await plantSet(storage(), Date.now() - DAY, { job: 'app' });
+    for (const days of [2, 3, 4]) await plantSet(storage(), Date.now() - days * DAY, { job: 'app' });
+    const given = template('38-guard');
+    const schedule = given.find(({ name }) => name === 'Every day at 08:00') ?? assert.fail();
+    const guard = given.find(({ name }) => name === 'Backed up lately?') ?? assert.fail();
+    const loose = { ...guard, runs: 3, maxAgeHours: 0 };
+    const onStrict = { id: 'strict', minMegabytes: 1000 };
+    const placed = { z: guard.z ?? '', x: 100, y: 100 };
+    flows = [
+      ...given.filter((entry) => entry !== guard),
+      loose,
+      { ...loose, ...onStrict },
+      { ...schedule, id: 'noon', name: 'Every day at noon', wires: [['strict']] },
+      { ...placed, id: 'shown', type: 'status', scope: [guard.id], wires: [['Shown']] },
+      { ...placed, id: 'Shown', type: 'debug', name: 'Shown', wires: [] },
+    ];
+    nodes = await startNodes(flows);
+
+    fire('Every day at noon');
+    await started().records('Not as usual', 1);
+    fire('Every day at 08:00');
+    const [fine] = await started().records('As usual', 1);
+    assert.equal(anomalyOf(fine).verdict, 'fine');
+    assert.match((await annotationsOf(path)).suspicious?.reason ?? '', /less than the least/);
+    assert.match(anomalyOf(fine).others ?? '', /less than the least/);
+    const [, shown] = (await started().records('Shown', 2)) as { status?: { fill: string; text: string } }[];
+    assert.equal(shown?.status?.fill, 'yellow');
+    assert.match(shown?.status?.text ?? '', /as usual · suspicious to others/);
+  });
+
+  it('takes back its own mark when the set is as usual by other limits', async () => {
+    const path = await plantSet(storage(), Date.now() - DAY, { job: 'app' });
+    for (const days of [2, 3]) await plantSet(storage(), Date.now() - days * DAY, { job: 'app' });
+    await start({ maxAgeHours: 0, runs: 2, minMegabytes: 1000 });
+    fire('Every day at 08:00');
+    await started().records('Not as usual', 1);
+    await started().stop();
+    await start({ maxAgeHours: 0, runs: 2 });
+    fire('Every day at 08:00');
+    const [fine] = await started().records('As usual', 1);
+    assert.equal(anomalyOf(fine).others, undefined);
+    assert.equal((await annotationsOf(path)).suspicious, undefined);
+  });
+
   it('fails when there is no set to judge, and when a suspicious one cannot be marked', async () => {
     await start({ maxAgeHours: 0, minMegabytes: 1000 });
     fire('Every day at 08:00');

@@ -5,7 +5,12 @@ import { type GuardLimitsInput, guardOptions } from '../../lib/anomalies/limits.
 import { type Observation, observe } from '../../lib/anomalies/observation.ts';
 import { isUsual, medianOf, usualRange } from '../../lib/anomalies/usual-range.ts';
 import { carriedAnnotations } from '../../lib/backupset/annotation-changes.ts';
-import { annotationsText, NO_ANNOTATIONS, parseAnnotations } from '../../lib/backupset/annotation-format.ts';
+import {
+  type Annotations,
+  annotationsText,
+  NO_ANNOTATIONS,
+  parseAnnotations,
+} from '../../lib/backupset/annotation-format.ts';
 import { isSuspicious, withoutSuspicion, withSuspicion } from '../../lib/backupset/suspicion.ts';
 import { annotationCell, annotationFields } from '../../runner/set-annotations.ts';
 import { sampleManifest } from '../support/sample-manifest.ts';
@@ -271,15 +276,51 @@ describe('the mark of a suspicious set', () => {
   const at = new Date('2026-11-23T02:00:00Z');
 
   it('is kept in the annotations, since it was found first, until it is taken back', () => {
-    const first = withSuspicion(NO_ANNOTATIONS, 'shop has 1 B', at);
-    const again = withSuspicion(first, 'shop has 2 B', new Date(at.getTime() + 1000));
+    const first = withSuspicion(NO_ANNOTATIONS, 'night', 'shop has 1 B', at);
+    const again = withSuspicion(first, 'night', 'shop has 2 B', new Date(at.getTime() + 1000));
     const stored = parseAnnotations(annotationsText(again), 'here');
-    assert.deepEqual(stored.suspicious, { since: at.toISOString(), reason: 'shop has 2 B' });
-    assert.deepEqual(withoutSuspicion(stored), parseAnnotations(annotationsText(NO_ANNOTATIONS), 'here'));
+    const found = { since: at.toISOString(), reason: 'shop has 2 B' };
+    assert.deepEqual(stored.suspicious, { ...found, marks: [{ guard: 'night', ...found }] });
+    const none = parseAnnotations(annotationsText(NO_ANNOTATIONS), 'here');
+    assert.deepEqual(withoutSuspicion(stored, 'night'), none);
+  });
+
+  it('is taken back by the guard that has set it, and by no other', () => {
+    const guard = fc.constantFrom('night', 'noon', 'weekly');
+    fc.assert(
+      fc.property(fc.array(fc.tuple(guard, fc.boolean()), { maxLength: 20 }), (judgements) => {
+        let state: Annotations = NO_ANNOTATIONS;
+        const against = new Set<string>();
+        for (const [name, isUnlike] of judgements) {
+          state = isUnlike ? withSuspicion(state, name, `${name} says`, at) : withoutSuspicion(state, name);
+          if (isUnlike) against.add(name);
+          else against.delete(name);
+          state = parseAnnotations(annotationsText(state), 'here');
+          assert.equal(isSuspicious(state), against.size > 0);
+          assert.deepEqual(new Set(state.suspicious?.marks?.map((mark) => mark.guard)), against);
+          for (const each of against) assert.ok(state.suspicious?.reason.includes(`${each} says`));
+        }
+      }),
+    );
+  });
+
+  it('is taken back by no guard where nobody knows who has set it, but is of no effect beside normal', () => {
+    const old = { since: '2026-01-01T00:00:00.000Z', reason: 'shop has 1 B' };
+    const marked = parseAnnotations(annotationsText({ ...NO_ANNOTATIONS, suspicious: old }), 'here');
+    assert.ok(isSuspicious(withoutSuspicion(marked, 'night')));
+    const both = withSuspicion(marked, 'night', 'shop has 2 B', at);
+    assert.deepEqual(both.suspicious, {
+      since: old.since,
+      reason: 'shop has 1 B; shop has 2 B',
+      marks: [old, { guard: 'night', since: at.toISOString(), reason: 'shop has 2 B' }],
+    });
+    const left = withoutSuspicion(both, 'night');
+    assert.deepEqual(left.suspicious, { ...old, marks: [old] });
+    assert.ok(!isSuspicious({ ...left, tags: ['normal'] }));
   });
 
   it('is of no effect beside the tag normal', () => {
-    const marked = withSuspicion(NO_ANNOTATIONS, 'shop has 1 B', at);
+    const marked = withSuspicion(NO_ANNOTATIONS, 'night', 'shop has 1 B', at);
     assert.ok(isSuspicious(marked));
     assert.ok(!isSuspicious({ ...marked, tags: ['normal'] }));
     assert.ok(!isSuspicious(NO_ANNOTATIONS));
@@ -290,7 +331,7 @@ describe('the mark of a suspicious set', () => {
   });
 
   it('goes with copies of the set, as it is about the content', () => {
-    const marked = withSuspicion(NO_ANNOTATIONS, 'shop has 1 B', at);
+    const marked = withSuspicion(NO_ANNOTATIONS, 'night', 'shop has 1 B', at);
     const carried = carriedAnnotations(marked, { id: 'a-run', at: at.toISOString() });
     assert.deepEqual(carried.suspicious, marked.suspicious);
   });
