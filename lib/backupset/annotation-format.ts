@@ -42,6 +42,8 @@ const knownBad = z.looseObject({
   level: z.enum(VERIFY_LEVELS),
   /** What else must hold then. Absent on the level `restore`: it is not known what has failed. */
   assertions: z.array(askedAssertion).optional(),
+  /** SHA-256 of what the manifest must say then: it was not found as it was stored. */
+  manifest: z.string().max(64).optional(),
 });
 
 const suspicion = z.looseObject({

@@ -13,6 +13,10 @@ export interface Asked {
   readonly failed: readonly AskedAssertion[];
   /** A person has said that those that failed before were wrong: they need not be asked again. */
   readonly forgetsEarlier?: boolean;
+  /** Digest of the manifest that it went by. */
+  readonly manifest?: string;
+  /** It is known to be the one that was stored: what is not found whole by it, another one cannot prove. */
+  readonly isOriginal?: boolean;
 }
 
 export const NOTHING_ASKED: Asked = { held: [], failed: [] };
@@ -27,13 +31,18 @@ export function knownBadAfter(
   asked: Asked,
 ): KnownBad | undefined {
   const forgets = asked.forgetsEarlier === true && verification.level === 'restore';
-  const open = forgets && before !== undefined ? { ...before, assertions: [] } : before;
+  const open = forgets && before?.level === 'restore' ? { ...before, assertions: [] } : before;
   if (!verification.ok) return withFailure(open, verification, asked);
   return open === undefined || isRefuted(open, verification.level, asked) ? undefined : open;
 }
 
 /** What takes the mark back, for people. */
-export function remedyOf({ level, assertions }: KnownBad): string {
+export function remedyOf({ level, assertions, manifest }: KnownBad): string {
+  const remedy = remedyFor(level, assertions);
+  return manifest === undefined ? remedy : `${remedy}, and its manifest must be the one that was stored`;
+}
+
+function remedyFor(level: VerifyLevel, assertions: readonly AskedAssertion[] | undefined): string {
   if (level !== 'restore') return `only a verification of the level ${level} or a deeper one takes that back`;
   if (assertions?.length === 0) return 'only a test restore (level restore) takes that back';
   const forgetful = 'that is told to forget it (--forget-assertions, msg.forgetAssertions)';
@@ -46,7 +55,7 @@ export function remedyOf({ level, assertions }: KnownBad): string {
 function withFailure(
   before: KnownBad | undefined,
   { at, level, message }: Verification,
-  { failed }: Asked,
+  { failed, manifest, isOriginal = false }: Asked,
 ): KnownBad {
   const { assertions: _, ...others } = before ?? { since: at, level };
   const assertions = level === 'restore' ? withFailed(before, failed) : before?.assertions;
@@ -56,6 +65,7 @@ function withFailure(
     // The deepest look that failed decides what can take it back; since when it is bad does not change.
     level: isAsDeep(others.level, level) ? others.level : level,
     ...(assertions === undefined ? {} : { assertions: [...assertions] }),
+    ...(isOriginal ? { manifest } : {}),
   };
 }
 
@@ -71,8 +81,9 @@ function withFailed(
 }
 
 /** True when a verification that found the set whole looked at all that has failed before. */
-function isRefuted(before: KnownBad, level: VerifyLevel, { held }: Asked): boolean {
+function isRefuted(before: KnownBad, level: VerifyLevel, { held, manifest }: Asked): boolean {
   if (!isAsDeep(level, before.level)) return false;
+  if (before.manifest !== undefined && before.manifest !== manifest) return false;
   if (before.level !== 'restore') return true;
   return before.assertions?.every((each) => isAmong(each, held)) ?? false;
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { BackupError } from '../errors.ts';
 import { parseValue } from '../parse.ts';
@@ -130,4 +131,10 @@ export function manifestText(value: Manifest): string {
 
 export function isStored(artifact: Manifest['artifacts'][number]): artifact is StoredArtifact {
   return artifact.status === 'ok';
+}
+
+/** SHA-256 of what a manifest says, in hex; however its fields are ordered. */
+export function manifestDigest(value: Manifest): string {
+  const said = parseManifest(manifestText(value), 'it');
+  return createHash('sha256').update(JSON.stringify(said)).digest('hex');
 }

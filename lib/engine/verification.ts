@@ -2,7 +2,8 @@ import { hostname } from 'node:os';
 import { withVerification } from '../backupset/annotation-changes.ts';
 import type { Annotations, Verification } from '../backupset/annotation-format.ts';
 import { updateAnnotations } from '../backupset/annotations.ts';
-import { isStored, manifestText } from '../backupset/manifest.ts';
+import { NOTHING_ASKED } from '../backupset/known-bad.ts';
+import { isStored, manifestDigest, manifestText } from '../backupset/manifest.ts';
 import { joinPath, MANIFEST_FILE } from '../backupset/names.ts';
 import { readStored } from '../backupset/stored-stream.ts';
 import { drain, readAll } from '../bytes/drain.ts';
@@ -52,7 +53,7 @@ async function verify(destination: DestinationRun, context: VerificationContext)
       destination.prove();
       account.notice('info', `${binding.label} was read back: the set holds`, node);
       account.verified(destination);
-      await writeDown(destination, undefined, context);
+      await writeDown(destination, committed, undefined, context);
       return;
     } catch (thrown) {
       throwIfAborted(signal);
@@ -62,7 +63,7 @@ async function verify(destination: DestinationRun, context: VerificationContext)
         account.notice('warn', `${binding.label}: ${unproven(error).message}`, node);
         if (!condemns(error)) return;
         account.verified(destination, unproven(error));
-        await writeDown(destination, error, context);
+        await writeDown(destination, committed, error, context);
         return;
       }
       const ms = retries.pauseAfter(attempt);
@@ -76,6 +77,7 @@ async function verify(destination: DestinationRun, context: VerificationContext)
 /** Beside the set, where retention and people find it. That it cannot be written there is told, and no more. */
 async function writeDown(
   { node, binding, folder }: DestinationRun,
+  { manifest }: CommittedSet,
   error: BackupError | undefined,
   { account, signal }: VerificationContext,
 ): Promise<void> {
@@ -87,7 +89,8 @@ async function writeDown(
     host: hostname(),
   };
   try {
-    const change = (current: Annotations) => withVerification(current, verification);
+    const asked = { ...NOTHING_ASKED, manifest: manifestDigest(manifest), isOriginal: true };
+    const change = (current: Annotations) => withVerification(current, verification, asked);
     await updateAnnotations(binding.driver, folder.path, change, { signal });
   } catch (thrown) {
     throwIfAborted(signal);

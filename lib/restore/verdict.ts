@@ -3,6 +3,7 @@ import { withVerification } from '../backupset/annotation-changes.ts';
 import { type Annotations, shortMessage, type Verification } from '../backupset/annotation-format.ts';
 import { updateAnnotations } from '../backupset/annotations.ts';
 import { type Asked, remedyOf } from '../backupset/known-bad.ts';
+import { manifestDigest } from '../backupset/manifest.ts';
 import type { BackupSet } from '../backupset/reader.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { BackupError, type ErrorCode, throwIfAborted, toBackupError } from '../errors.ts';
@@ -70,7 +71,7 @@ export interface RecordOptions {
  * @throws BackupError only when aborted
  */
 export async function recordVerification(
-  set: Pick<BackupSet, 'driver' | 'path'>,
+  set: BackupSet,
   report: VerifyReport,
   { signal, clock = systemClock, forgetAssertions = false }: RecordOptions,
 ): Promise<Recorded> {
@@ -87,7 +88,8 @@ export async function recordVerification(
     ...(message.length === 0 ? {} : { message: shortMessage(message.join('; ')) }),
     host: hostname(),
   };
-  const asked = { ...askedIn(report), forgetsEarlier: forgetAssertions };
+  const manifest = manifestDigest(set.manifest);
+  const asked = { ...askedIn(report), forgetsEarlier: forgetAssertions, manifest };
   const change = (current: Annotations) => withVerification(current, verification, asked);
   try {
     const { knownBad } = await updateAnnotations(set.driver, set.path, change, { signal, clock });

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
-import { readFile, truncate } from 'node:fs/promises';
+import { readFile, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { annotationsOf, readAnnotations } from '../../lib/backupset/annotations.ts';
 import { listBackupSets } from '../../lib/backupset/catalog.ts';
 import type { DestinationDriver } from '../../lib/destinations/driver.ts';
 import { BackupEngine } from '../../lib/engine/backup-engine.ts';
+import { EMPTY_KEY_RING } from '../../lib/keys/keys.ts';
 import type { RunAnnotations } from '../../lib/plan/run-annotations.ts';
+import { recordVerification } from '../../lib/restore/verdict.ts';
+import { verifySet } from '../../lib/restore/verify.ts';
 import type { VerifiedSet } from '../../lib/runs/outcome.ts';
 import { ONE_COPY, planRun, TestClock, useLocalFolders } from '../support/engine-run.ts';
 import { FaultyDestination } from '../support/faulty-destination.ts';
@@ -102,6 +105,45 @@ describe('engine: what a run is told about its sets', () => {
       ['d0', 'shop', bad?.path, 'incomplete'],
       ['d1', 'shop', good?.path, undefined],
     ]);
+  });
+
+  it('stays bad while the manifest is not the one that was stored, though all holds by it', async () => {
+    const { driver, root } = await folder();
+    const manifestOf = (path: string) => join(root, dirname(path), 'manifest.json');
+    let stored = Buffer.alloc(0);
+    const altered: DestinationDriver = {
+      ...driver,
+      write: async (path, bytes, options) => {
+        const pending = await driver.write(path, bytes, options);
+        const commit = async () => {
+          await pending.commit();
+          if (!path.endsWith('manifest.json')) return;
+          stored = await readFile(manifestOf(path));
+          await writeFile(manifestOf(path), stored.toString().replace('test-host', 'best-host'));
+        };
+        return { bytes: pending.bytes, commit, abort: () => pending.abort() };
+      },
+    };
+    const engine = new BackupEngine({ host: 'test-host', clock: new TestClock(), ...ONE_COPY });
+    const source = new ScriptedSource({ name: 'orders', bytes: 1000 });
+    const { run, joins } = planRun(engine, [source], [{ to: altered, name: 'd0' }], {
+      needs: { destinations: 'copies', copies: 1 },
+    });
+    run.seal();
+    await Promise.allSettled(joins);
+    await engine.idle();
+
+    const verified = async () => {
+      const set = await only(driver);
+      const report = await verifySet({ set, level: 'hash', keys: EMPTY_KEY_RING, signal });
+      return { path: set.path, ...(await recordVerification(set, report, { signal })) };
+    };
+    const { path, verdict, stillBad } = await verified();
+    assert.equal(verdict, 'good');
+    assert.match(stillBad ?? '', /is not the manifest that was stored; .* must be the one that was stored$/);
+    await writeFile(join(root, path, 'manifest.json'), stored);
+    assert.equal((await verified()).stillBad, undefined);
+    assert.equal((await readAnnotations(driver, path, { signal })).value.knownBad, undefined);
   });
 
   it('is told to a destination that gets its set from another one', async () => {
