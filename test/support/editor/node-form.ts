@@ -3,6 +3,8 @@ import type { Locator, Page } from 'playwright-core';
 import { until } from '../until.ts';
 
 const OPEN_WITHIN_MS = 60_000;
+/** Node-RED shows a tooltip after 750 ms. */
+const TOOLTIP_WITHIN_MS = 5_000;
 
 export interface ShownAnswer {
   readonly level: 'ok' | 'warning' | 'error';
@@ -31,11 +33,7 @@ export class NodeForm {
    * the editor puts the cursor into the first one a moment later: until then it would go astray.
    */
   opened(withinMs: number): Promise<boolean> {
-    const cursor = this.tray.locator('.red-ui-tray-body :focus');
-    return cursor.waitFor({ timeout: withinMs }).then(
-      () => true,
-      () => false,
-    );
+    return isVisibleWithin(this.tray.locator('.red-ui-tray-body :focus'), withinMs);
   }
 
   /** The whole row of a field: label, control, hint. */
@@ -181,9 +179,14 @@ export class NodeForm {
 
   /** What is said about a wrong field when the mouse rests on it. */
   async reason(field: string): Promise<string> {
-    await this.#clearTooltips();
-    await this.row(field).locator('.input-error').first().hover();
-    return this.#page.locator('.red-ui-popover').innerText();
+    const tooltip = this.#page.locator('.red-ui-popover');
+    // Node-RED may forget about a mouse that comes while the form moves beneath it: people come back with it.
+    await until(async () => {
+      await this.#clearTooltips();
+      await this.row(field).locator('.input-error').first().hover();
+      return isVisibleWithin(tooltip, TOOLTIP_WITHIN_MS);
+    }, OPEN_WITHIN_MS);
+    return tooltip.innerText();
   }
 
   /**
@@ -223,6 +226,13 @@ export class NodeForm {
       .page()
       .evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))');
   }
+}
+
+function isVisibleWithin(element: Locator, withinMs: number): Promise<boolean> {
+  return element.waitFor({ timeout: withinMs }).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Replaces the text of a field key by key, as the editor expects it. */
