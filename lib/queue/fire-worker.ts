@@ -1,18 +1,11 @@
-import { pause } from '../backoff.ts';
 import { type Clock, type ClockTimer, systemClock } from '../clock.ts';
-import { BackupError, toBackupError } from '../errors.ts';
+import { type BackupError, toBackupError } from '../errors.ts';
 import type { Fire } from '../schedule/scheduler.ts';
-import { LONGEST_LEASE_SECONDS, type TakenFire } from './shared-fires.ts';
+import { Lease } from './lease.ts';
+import type { TakenFire } from './shared-fires.ts';
 
 /** How often it is asked whether a fire waits, in ms. */
 const ASK_MS = 5_000;
-/** How often it is tried to say that a fire is dealt with, within the time between two prolongings of its lease. */
-const TRIES_PER_BEAT = 5;
-/** For so many of them it is tried: about as long as a lease lasts. */
-const BEATS = 4;
-/** A fire that has been at work for so long is given out of hand before its lease must end, in ms. */
-const LONGEST_MS = (LONGEST_LEASE_SECONDS - 3600) * 1000;
-const NEVER = new AbortController().signal;
 
 /** What became of a fire: it is dealt with, or shall be begun again by another process. */
 export type FireOutcome = 'done' | 'again';
@@ -84,81 +77,13 @@ export class FireWorker {
   }
 
   async #deal(taken: TakenFire): Promise<void> {
-    const lease = new Lease(taken, this.#parts.beatMs, this.#clock);
+    const lease = new Lease(taken, { beatMs: this.#parts.beatMs, clock: this.#clock });
     try {
       const outcome = await this.#parts.run(taken.fire, taken.attempt, lease.lost);
       const giveBack = () => taken.giveBack('the process that had begun it was stopped');
-      await this.#settle(lease, () => (outcome === 'done' ? taken.done() : giveBack()));
+      await lease.settle(() => (outcome === 'done' ? taken.done() : giveBack()));
     } finally {
       lease.end();
     }
-  }
-
-  /** While the server is away it is tried again: another process would begin once more what is dealt with. */
-  async #settle(lease: Lease, tell: () => Promise<void>): Promise<void> {
-    for (let tries = 1; !lease.lost.aborted && !lease.released; tries += 1) {
-      try {
-        await tell();
-        return;
-      } catch (thrown) {
-        if (tries >= TRIES_PER_BEAT * BEATS) throw thrown;
-      }
-      await pause(this.#parts.beatMs / TRIES_PER_BEAT, NEVER, this.#clock);
-    }
-  }
-}
-
-/** Says again and again that a fire is at work. */
-class Lease {
-  readonly #taken: TakenFire;
-  readonly #beatMs: number;
-  readonly #clock: Clock;
-  readonly #lost = new AbortController();
-  readonly #since: number;
-  #timer: ClockTimer | undefined;
-  #ended = false;
-  /** It was at work for so long that its lease was given up. */
-  released = false;
-
-  constructor(taken: TakenFire, beatMs: number, clock: Clock) {
-    this.#taken = taken;
-    this.#beatMs = beatMs;
-    this.#clock = clock;
-    this.#since = clock.now();
-    this.#later();
-  }
-
-  /** Aborts when the lease has ended. */
-  get lost(): AbortSignal {
-    return this.#lost.signal;
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.#timer?.cancel();
-  }
-
-  #later(): void {
-    if (!this.#ended) this.#timer = this.#clock.setTimer(() => void this.#beat(), this.#beatMs);
-  }
-
-  async #beat(): Promise<void> {
-    try {
-      if (this.#clock.now() - this.#since > LONGEST_MS) return await this.#release();
-      const held = await this.#taken.keep();
-      if (!held && !this.#ended) {
-        this.end();
-        this.#lost.abort(new BackupError('aborted', 'Another process has taken its schedule over'));
-      }
-    } catch {
-      // While the server cannot be reached, nobody can take it either.
-    }
-    this.#later();
-  }
-
-  async #release(): Promise<void> {
-    await this.#taken.done();
-    this.released = true;
-    this.end();
   }
 }

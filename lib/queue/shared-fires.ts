@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { PgBoss } from 'pg-boss';
+import type { Job, PgBoss } from 'pg-boss';
 import { z } from 'zod';
 import { orTimeout } from '../abort.ts';
 import { BackupError, toBackupError } from '../errors.ts';
@@ -7,11 +7,16 @@ import type { Fire, SchedulePolicy } from '../schedule/scheduler.ts';
 import type { PostgresPlace } from '../store/place.ts';
 import { type OpenPool, openPool } from '../store/postgres-pool.ts';
 import type { SqlConnection } from '../store/sql-connection.ts';
+import type { Held } from './lease.ts';
 
 /** The library's tables are in this schema of the store's database. */
 const QUEUE_SCHEMA = 'dbackup_queue';
-/** The longest that the library lets a taken fire last, in seconds. */
-export const LONGEST_LEASE_SECONDS = 24 * 3600;
+/**
+ * How long a fire may be at work, in seconds: for ever, as long as its process says that it is. The library allows a day
+ * at the most and has no call that prolongs it, so that its table is told.
+ */
+const ENDLESS_SECONDS = 1_000_000_000;
+const NEVER_EXPIRES = `UPDATE ${QUEUE_SCHEMA}.job SET expire_seconds = ${ENDLESS_SECONDS} WHERE name = $1 AND id = $2`;
 /** How often a fire is begun again whose runner died. */
 const RETRIES = 2;
 /** How long a fire waits for a runner that has its schedule, in seconds. */
@@ -23,14 +28,10 @@ const SILENCE_MS = 10 * 60_000;
 const CLOSE_MS = 5_000;
 
 /** A fire that this process has taken: it is nobody else's while its lease lasts. */
-export interface TakenFire {
+export interface TakenFire extends Held {
   readonly fire: Fire;
   /** From 1; more when the process that had taken it before died. */
   readonly attempt: number;
-  /** Prolongs the lease. False when it has ended, so that the fire may be another process's by now. */
-  keep(): Promise<boolean>;
-  /** It is dealt with. */
-  done(): Promise<void>;
   /** Another process shall begin it again. */
   giveBack(reason: string): Promise<void>;
 }
@@ -132,7 +133,7 @@ export class SharedFires {
   }
 
   async #takeFrom(name: string): Promise<TakenFire | undefined> {
-    const [job] = await this.#boss.fetch(name);
+    const job = await this.#inTransaction((connection) => this.#fetch(name, connection));
     if (job === undefined) return undefined;
     const attempt = { id: job.id, retryCount: job.retryCount };
     const parsed = ticket.safeParse(job.data);
@@ -149,6 +150,27 @@ export class SharedFires {
     };
   }
 
+  async #fetch(name: string, connection: SqlConnection): Promise<Job<unknown> | undefined> {
+    const [job] = await this.#boss.fetch(name, { db: connection });
+    if (job !== undefined) await connection.executeSql(NEVER_EXPIRES, [name, job.id]);
+    return job;
+  }
+
+  async #inTransaction<T>(work: (connection: SqlConnection) => Promise<T>): Promise<T> {
+    const client = await this.#pool.pool.connect();
+    let failed = true;
+    try {
+      await client.query('BEGIN');
+      const result = await work({ executeSql: (text, values) => client.query(text, values) });
+      await client.query('COMMIT');
+      failed = false;
+      return result;
+    } finally {
+      // A connection that goes takes what it has begun with it.
+      client.release(failed);
+    }
+  }
+
   /** Never rejects. What is taken stays so until its lease ends. */
   async close(): Promise<void> {
     const stopping = this.#boss.stop({ graceful: false });
@@ -158,9 +180,8 @@ export class SharedFires {
   }
 
   async #make(name: string, overlap: SchedulePolicy['overlap']): Promise<void> {
-    const leases = { heartbeatSeconds: this.#leaseSeconds, expireInSeconds: LONGEST_LEASE_SECONDS };
     const options = {
-      ...leases,
+      heartbeatSeconds: this.#leaseSeconds,
       retryLimit: RETRIES,
       retryDelay: 1,
       retentionSeconds: KEPT_SECONDS,

@@ -8,6 +8,8 @@ import { startPostgres, type TestPostgres } from '../servers/postgres.ts';
 import { until } from '../support/until.ts';
 
 const NODE = 'a schedule/with "any" id';
+/** Whose lease ends after a day, as the library would have it. */
+const SHORT = 'another schedule';
 const TIMETABLE = '0 2 * * * UTC';
 const HOUR = 3_600_000;
 const START = Date.parse('2026-03-01T02:00:00Z');
@@ -58,9 +60,10 @@ describe('fires that processes share', function () {
     fires: SharedFires,
     fire: Fire,
     overlap: SchedulePolicy['overlap'] = 'skip',
+    node = NODE,
   ): Promise<HandOver> {
-    await fires.prepare(NODE, overlap);
-    return await store.handOver(NODE, fire.at, (connection) => fires.offer(NODE, overlap, fire, connection));
+    await fires.prepare(node, overlap);
+    return await store.handOver(node, fire.at, (connection) => fires.offer(node, overlap, fire, connection));
   }
 
   async function takenBy(
@@ -165,6 +168,28 @@ describe('fires that processes share', function () {
     assert.equal(await lost.keep(), false);
     await lost.done();
     assert.equal(await again.keep(), true, 'what the first one does is not done to the second attempt');
+  });
+
+  it('keep their lease for days, as long as their process says that it lives', async () => {
+    const [alive, other] = await Promise.all([join(), join()]);
+    await handOver(alive, fireAt(0));
+    const taken = await takenBy(alive);
+    await store.schedule(SHORT).open(TIMETABLE, START - HOUR);
+    await handOver(other, fireAt(0), 'skip', SHORT);
+    assert.ok(await other.take(SHORT, 'skip'));
+    const database = `queue_${databases}`;
+    await server.query(
+      `UPDATE dbackup_queue.job SET started_on = now() - interval '20 days', heartbeat_on = now() + interval '1 hour'`,
+      database,
+    );
+    await server.query(
+      `UPDATE dbackup_queue.job SET expire_seconds = 86400 WHERE created_on > (SELECT min(created_on) FROM dbackup_queue.job)`,
+      database,
+    );
+    // It comes again once the library has looked for leases that have lasted too long.
+    await until(async () => (await other.take(SHORT, 'skip')) !== undefined, 60_000);
+    assert.equal(await taken.keep(), true);
+    assert.equal(await other.take(NODE, 'skip'), undefined);
   });
 
   it('keep their lease while a worker is at work, and are another process’s when it was lost', async () => {
