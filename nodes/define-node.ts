@@ -2,10 +2,10 @@ import type { NodeMessage, NodeStatus } from 'node-red';
 import type { z } from 'zod';
 import type { BackupError } from '../lib/errors.ts';
 import type { TransformStep } from '../lib/plan/recipe.ts';
-import type { FireReason } from '../lib/schedule/scheduler.ts';
 import type { FormAction } from './form-actions.ts';
 import type { SettingsSchema } from './forms/describe-form.ts';
 import type { FieldProblem, SettingsSpec } from './forms/settings.ts';
+import type { LaunchOptions } from './launched-flows.ts';
 import type { NodeRole } from './node-role.ts';
 import type { BackupRuntime } from './runtime.ts';
 import type { Offer, ServiceKey, ServiceUse } from './services.ts';
@@ -75,9 +75,9 @@ export interface NodeContext<Settings> {
   report(error: BackupError): void;
   /**
    * Sends a message that no other has brought about, and follows what comes of it: `runtime.launches`.
-   * @param reason anything but `manual`: nobody has asked for it, so that it starts no job that is dead-lettered
+   * With a reason other than `manual` nobody has asked for it, so that it starts no job that is dead-lettered.
    */
-  launch(message: BackupMessage, reason: FireReason): void;
+  launch(message: BackupMessage, options: LaunchOptions): void;
   /** Sends a message that no other has brought about. */
   send(message: BackupMessage): void;
   /** A text of the catalogue in the runtime's language. */

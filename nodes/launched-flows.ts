@@ -1,4 +1,5 @@
 import type { BackupEngine } from '../lib/engine/backup-engine.ts';
+import type { FireLease } from '../lib/queue/lease.ts';
 import type { FireReason } from '../lib/schedule/scheduler.ts';
 import type { BackupMessage } from './define-node.ts';
 import type { DeployWindow } from './deploy-window.ts';
@@ -9,10 +10,18 @@ const LOST_AFTER_MS = 6 * 3_600_000;
 /** Node types that always say when they are done, however long it takes. */
 const RELIABLE = /^(dbackup-|delay$)/;
 
+export interface LaunchOptions {
+  /** `manual` without it. */
+  readonly reason?: FireReason;
+  /** Of the fire that it comes from, where processes share a schedule: nothing may begin of one that is lost. */
+  readonly lease?: FireLease | undefined;
+}
+
 interface Launch {
   /** By which its messages are known. */
   readonly messageId: string;
   readonly reason: FireReason;
+  readonly lease: FireLease | undefined;
   /** None while a deploy holds the message back. */
   trace: MessageTrace | undefined;
   /** None of its messages is anywhere any more. */
@@ -36,6 +45,8 @@ interface LaunchParts {
 export class LaunchedFlows {
   readonly #parts: LaunchParts;
   readonly #launches = new Map<string, Set<Launch>>();
+  /** By their messages, which may come from a node that was not waited for any longer. */
+  readonly #leases = new Map<string, FireLease>();
   readonly #listeners = new Map<string, () => void>();
   readonly #waiting = new Map<string, (() => void)[]>();
 
@@ -51,14 +62,17 @@ export class LaunchedFlows {
     nodeId: string,
     message: BackupMessage & { readonly _msgid: string },
     send: () => void,
-    reason: FireReason = 'manual',
+    { reason = 'manual', lease }: LaunchOptions = {},
   ): void {
-    const launch: Launch = { messageId: message._msgid, reason, trace: undefined, settled: false };
+    const messageId = message._msgid;
+    const launch: Launch = { messageId, reason, lease, trace: undefined, settled: false };
+    if (lease !== undefined) this.#leases.set(messageId, lease);
     const launches = this.#launches.get(nodeId) ?? new Set();
     this.#launches.set(nodeId, launches.add(launch));
     this.#parts.deploys.afterDeploy(() => {
-      launch.trace = this.#parts.tracker.trace(message._msgid, () => {
+      launch.trace = this.#parts.tracker.trace(messageId, () => {
         launch.settled = true;
+        this.#leases.delete(messageId);
         this.#settle(nodeId);
       });
       send();
@@ -79,9 +93,15 @@ export class LaunchedFlows {
     });
   }
 
-  /** Runs that were opened by what the node has launched, as far as it goes on. */
-  runsOf(nodeId: string): string[] {
-    return [...(this.#launches.get(nodeId) ?? [])].flatMap(({ trace }) => [...(trace?.runs ?? [])]);
+  /** Runs that were opened by what the node has launched with this lease, as far as it goes on. */
+  runsOf(nodeId: string, ofLease: FireLease): string[] {
+    const launches = [...(this.#launches.get(nodeId) ?? [])].filter(({ lease }) => lease === ofLease);
+    return launches.flatMap(({ trace }) => [...(trace?.runs ?? [])]);
+  }
+
+  /** That of the fire which the message comes from; undefined when other processes do not share it. */
+  leaseOf({ _msgid: messageId }: BackupMessage): FireLease | undefined {
+    return messageId === undefined ? undefined : this.#leases.get(messageId);
   }
 
   /** Why the message was launched that this one descends from; undefined when it descends from none. */

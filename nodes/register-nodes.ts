@@ -138,9 +138,9 @@ function contextOf<Settings>(
     warn: (message) => node.warn(message),
     debug: (message) => node.debug(message),
     report: (error) => node.error(error.message, {}),
-    launch(message, reason) {
+    launch(message, options) {
       const launched = { ...message, _msgid: message._msgid ?? randomUUID() };
-      runtime.launches.launch(node.id, launched, () => sendAs(RED, node, launched), reason);
+      runtime.launches.launch(node.id, launched, () => sendAs(RED, node, launched), options);
     },
     send: (message) => node.send(message),
     text: (key, values) => RED._(key, { ...values }),

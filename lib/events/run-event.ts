@@ -162,8 +162,11 @@ export interface SkippedEvent extends EventHead {
   readonly event: 'skipped';
   readonly job: string;
   readonly runId?: string;
-  /** `overlap`: an earlier run still goes on. `dead-lettered`: see there. `paused`: a person has paused the job. */
-  readonly reason: 'overlap' | 'dead-lettered' | 'paused';
+  /**
+   * `overlap`: an earlier run still goes on. `dead-lettered`: see there. `taken-over`: the fire of a schedule that
+   * processes share is another one's by now. `paused`: a person has paused the job.
+   */
+  readonly reason: 'overlap' | 'dead-lettered' | 'taken-over' | 'paused';
   readonly trigger?: EventTrigger;
 }
 

@@ -94,7 +94,7 @@ export const METRICS = {
   },
   dbackup_runs_skipped_total: {
     type: 'counter',
-    help: 'Runs that were due and not begun, by why: overlap or dead-lettered',
+    help: 'Runs that were due and not begun, by why: overlap, dead-lettered or taken-over',
     labels: ['backup_job', 'reason'],
   },
   dbackup_databases_failed_total: {

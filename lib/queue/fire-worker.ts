@@ -1,7 +1,7 @@
 import { type Clock, type ClockTimer, systemClock } from '../clock.ts';
 import { type BackupError, toBackupError } from '../errors.ts';
 import type { Fire } from '../schedule/scheduler.ts';
-import { Lease } from './lease.ts';
+import { type FireLease, Lease } from './lease.ts';
 import type { TakenFire } from './shared-fires.ts';
 
 /** How often it is asked whether a fire waits, in ms. */
@@ -18,9 +18,9 @@ export interface FireWorkerParts {
   readonly mayTake: () => boolean;
   /**
    * Begins a fire, and resolves when what it has begun has ended. Never rejects.
-   * @param lost aborts when the fire is another process's by now
+   * @param lease tells when the fire is another process's by now
    */
-  readonly run: (fire: Fire, attempt: number, lost: AbortSignal) => Promise<FireOutcome>;
+  readonly run: (fire: Fire, attempt: number, lease: FireLease) => Promise<FireOutcome>;
   /** Told once until it works again. */
   readonly failed: (error: BackupError) => void;
   readonly clock?: Clock;
@@ -79,7 +79,7 @@ export class FireWorker {
   async #deal(taken: TakenFire): Promise<void> {
     const lease = new Lease(taken, { beatMs: this.#parts.beatMs, clock: this.#clock });
     try {
-      const outcome = await this.#parts.run(taken.fire, taken.attempt, lease.lost);
+      const outcome = await this.#parts.run(taken.fire, taken.attempt, lease);
       const giveBack = () => taken.giveBack('the process that had begun it was stopped');
       await lease.settle(() => (outcome === 'done' ? taken.done() : giveBack()));
     } finally {

@@ -77,7 +77,7 @@ export interface JobChange {
 }
 
 /** Why a run that was due was not begun. */
-export const SKIP_REASONS = ['overlap', 'dead-lettered'] as const;
+export const SKIP_REASONS = ['overlap', 'dead-lettered', 'taken-over'] as const;
 
 export type SkipReason = (typeof SKIP_REASONS)[number];
 

@@ -1,5 +1,5 @@
 import type { PlanningRun } from '../../lib/engine/planning-run.ts';
-import { throwIfAborted, toBackupError } from '../../lib/errors.ts';
+import { type BackupError, throwIfAborted, toBackupError } from '../../lib/errors.ts';
 import type { SourceBinding } from '../../lib/plan/bindings.ts';
 import { extendRecipe } from '../../lib/plan/extend.ts';
 import type { RunNeeds } from '../../lib/plan/needs.ts';
@@ -16,6 +16,7 @@ import { narrowSource } from '../../lib/sources/narrowed.ts';
 import type { BackupMessage, Deliver, NodeContext } from '../define-node.ts';
 import { openedRun } from '../message-recipe.ts';
 import { isLeftOut } from './dead-letter.ts';
+import { isTakenOver } from './taken-over.ts';
 
 export interface SourcePart {
   readonly driver: SourceDriver;
@@ -52,29 +53,30 @@ export async function passSource(
   const joins = recipe !== undefined && recipe.set === undefined;
   if (!joins && (await isLeftOut(context, part.job, message))) return;
   const next = joins ? joinRun(context, part, recipe) : await beginRun(context, part, message);
+  if (next === undefined) return;
   const outgoing = { ...(joins ? message : withoutRunParameters(message)), backup: next };
   context.runtime.reports.remember(next.runId, context.id, { ...outgoing });
   deliver(outgoing);
 }
 
-/** In a run that others have opened their databases are to be saved all the same: only here a source may refuse. */
+/**
+ * In a run that others have opened their databases are to be saved all the same: only here a source may refuse.
+ * @returns undefined when the run is another process's
+ */
 async function beginRun(
   context: NodeContext<unknown>,
   part: SourcePart,
   message: BackupMessage,
-): Promise<Recipe> {
+): Promise<Recipe | undefined> {
   const parameters = readRunParameters(message);
   const narrowed = narrowedPart(part, parameters);
-  try {
-    if (narrowed.driver.prepare !== undefined) await prepare(narrowed.driver, context.runtime.closing);
-  } catch (thrown) {
-    throwIfAborted(context.runtime.closing);
-    const error = toBackupError(thrown);
-    // A backup that cannot be made is one that failed, also at night when nobody looks at the node.
-    openRun(context, narrowed, parameters, message).refuse(error);
-    throw error;
-  }
-  return followRun(context, narrowed, openRun(context, narrowed, parameters, message), message);
+  const failure = await prepare(narrowed.driver, context.runtime.closing);
+  if (await isTakenOver(context, part.job, message)) return undefined;
+  const run = openRun(context, narrowed, parameters, message);
+  if (failure === undefined) return followRun(context, narrowed, run, message);
+  // A backup that cannot be made is one that failed, also at night when nobody looks at the node.
+  run.refuse(failure);
+  throw failure;
 }
 
 /** The part of the source that the message asks for. */
@@ -84,15 +86,18 @@ function narrowedPart(part: SourcePart, { databases }: RunParameters): SourcePar
   return { ...part, driver: narrowSource(part.driver, databases), options };
 }
 
-async function prepare(driver: SourceDriver, closing: AbortSignal): Promise<void> {
+/** @returns why no dump could succeed */
+async function prepare(driver: SourceDriver, closing: AbortSignal): Promise<BackupError | undefined> {
+  if (driver.prepare === undefined) return undefined;
   const late = AbortSignal.timeout(PREPARE_WITHIN_MS);
+  let failure: BackupError | undefined;
   try {
-    await driver.prepare?.(AbortSignal.any([closing, late]));
+    await driver.prepare(AbortSignal.any([closing, late]));
   } catch (thrown) {
-    throwIfAborted(closing);
-    if (!late.aborted) throw thrown;
+    if (!late.aborted) failure = toBackupError(thrown);
   }
   throwIfAborted(closing);
+  return failure;
 }
 
 function openRun(

@@ -1,5 +1,6 @@
 import { BackupError, toBackupError } from '../../lib/errors.ts';
 import type { ScheduleWatch } from '../../lib/health/schedule-check.ts';
+import type { FireLease } from '../../lib/queue/lease.ts';
 import { DueFires } from '../../lib/schedule/due-fires.ts';
 import { timetableOf } from '../../lib/schedule/options.ts';
 import {
@@ -99,13 +100,13 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
     return { view: this.#view, lookedAt: this.#lookedAt, latenessMs: this.#latenessMs };
   }
 
-  start({ at, reason, missed }: Fire, attempt = 1): void {
+  start({ at, reason, missed }: Fire, attempt = 1, lease?: FireLease): void {
     const { runtime, self } = this.#context;
     if (runtime.ending.aborted) return;
     if (reason === 'schedule') this.#latenessMs = this.#now() - at;
     const again = attempt > 1 ? { attempt } : {};
     const payload = { scheduledAt: new Date(at).toISOString(), reason, missed, ...again };
-    this.#context.launch({ topic: self.name ?? '', payload }, reason);
+    this.#context.launch({ topic: self.name ?? '', payload }, { reason, lease });
   }
 
   handedOver(): void {
@@ -223,7 +224,7 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
       runtime,
       queue,
       policy: this.#policy,
-      start: (fire, attempt) => this.start(fire, attempt),
+      start: (fire, attempt, lease) => this.start(fire, attempt, lease),
       dropped: (at, count) => this.dropped(at, count),
       failed: (error) => this.failed(error),
     });

@@ -1,5 +1,6 @@
 import type { BackupError } from '../../lib/errors.ts';
 import { type FireOutcome, FireWorker } from '../../lib/queue/fire-worker.ts';
+import type { FireLease } from '../../lib/queue/lease.ts';
 import { isMissed } from '../../lib/queue/missed-fires.ts';
 import type { RunResult } from '../../lib/runs/outcome.ts';
 import type { Fire, HandOver, SchedulePolicy } from '../../lib/schedule/scheduler.ts';
@@ -14,7 +15,7 @@ export interface SharedScheduleParts {
   readonly runtime: BackupRuntime;
   readonly queue: SharedQueue;
   readonly policy: SchedulePolicy;
-  readonly start: (fire: Fire, attempt: number) => void;
+  readonly start: (fire: Fire, attempt: number, lease: FireLease) => void;
   readonly dropped: (at: number, count: number) => void;
   readonly failed: (error: BackupError) => void;
 }
@@ -68,7 +69,7 @@ export class SharedSchedule {
       beatMs,
       take: async () => (await queue.fires()).take(id, policy.overlap),
       mayTake: () => this.#mayTake(),
-      run: (fire, attempt, lost) => this.#run(fire, attempt, lost),
+      run: (fire, attempt, lease) => this.#run(fire, attempt, lease),
       failed,
       clock: runtime.clock,
     });
@@ -82,7 +83,7 @@ export class SharedSchedule {
     return !ending.aborted && !launches.isActive(id) && engine.activeRuns().length < limits.concurrency;
   }
 
-  async #run(fire: Fire, attempt: number, lost: AbortSignal): Promise<FireOutcome> {
+  async #run(fire: Fire, attempt: number, lease: FireLease): Promise<FireOutcome> {
     const { id, runtime, policy, start, dropped } = this.#parts;
     if (isMissed(fire, policy, { now: runtime.clock.now(), since: this.#since })) {
       dropped(fire.at, fire.missed + 1);
@@ -92,25 +93,25 @@ export class SharedSchedule {
     const own = new Set<string>();
     let decided = 0;
     const opened = () => {
-      for (const runId of launches.runsOf(id)) own.add(runId);
+      for (const runId of launches.runsOf(id, lease)) own.add(runId);
     };
     const finished = ({ runId, state }: RunResult) => {
       opened();
       if (own.has(runId) && state !== 'cancelled') decided += 1;
     };
     const giveUp = () => {
-      for (const runId of launches.runsOf(id))
+      for (const runId of launches.runsOf(id, lease))
         engine.cancel(runId, 'another process has taken its schedule over');
     };
     engine.events.on('state', opened).on('finished', finished);
-    lost.addEventListener('abort', giveUp, { once: true });
+    lease.lost.addEventListener('abort', giveUp, { once: true });
     try {
-      start(fire, attempt);
+      start(fire, attempt, lease);
       await launches.ended(id);
       // What was cancelled by a person is not begun again, what was cut off by the end of this process is.
       return ending.aborted && decided === 0 ? 'again' : 'done';
     } finally {
-      lost.removeEventListener('abort', giveUp);
+      lease.lost.removeEventListener('abort', giveUp);
       engine.events.off('state', opened).off('finished', finished);
     }
   }

@@ -50,12 +50,16 @@ describe('three runners that share a store', function () {
 
   const flow = () => work.flow({ rate: SLOW, settings: { go: missed.settings } });
 
+  async function start(file: string): Promise<RunnerProcess> {
+    const runner = new RunnerProcess(['serve', file, '--port', '0', '--json'], { env });
+    runners.push(runner);
+    await runner.event('listening');
+    return runner;
+  }
+
   async function startThree(): Promise<void> {
     const file = flow();
-    for (let count = 0; count < 3; count += 1) {
-      runners.push(new RunnerProcess(['serve', file, '--port', '0', '--json'], { env }));
-    }
-    await Promise.all(runners.map((runner) => runner.event('listening')));
+    await Promise.all([start(file), start(file), start(file)]);
   }
 
   /** The runner that begins the run, when its first bytes are stored. */
@@ -151,6 +155,40 @@ describe('three runners that share a store', function () {
     await endAll();
     assert.deepEqual(await statesOfRuns(), ['cancelled']);
   });
+
+  it('do not open the run of a message that one of them has held for longer than its fire was its own', async () => {
+    const delay = { id: 'wait', type: 'delay', z: 'tab', x: 1, y: 1, wires: [['src']], pauseType: 'delay' };
+    const file = work.flow({
+      settings: { go: { ...missed.settings, wires: [['wait']] } },
+      more: [{ ...delay, timeout: '12', timeoutUnits: 'seconds' }],
+    });
+    const first = await start(file);
+    await until(async () => (await fires()).join() === 'active 0', PATIENCE_MS);
+    first.kill('SIGSTOP');
+    await start(file);
+    // It goes on when the time of the message is over as well as its lease.
+    await until(async () => (await fires()).join() === 'active 1', PATIENCE_MS);
+    first.kill('SIGCONT');
+    await untilStates('skipped', 'succeeded');
+    const [skipped] = await withStore((store) => store.runs({ state: 'skipped' }));
+    assert.match(skipped?.error?.message ?? '', /A run of shop was not begun here: .* another one's by now/);
+    await endAll();
+    const { stdout, stderr } = await first.finished;
+    assert.deepEqual(
+      eventsOf(stdout).filter(({ event }) => event === 'run-opened'),
+      [],
+    );
+    assert.match(stdout + stderr, /A run of shop was not begun here/);
+    assert.equal((await listedSets(work.first)).length, 1);
+  });
+
+  /** Each fire that is known: its state, and how often it was begun again. */
+  async function fires(): Promise<string[]> {
+    const text = `SELECT state || ' ' || retry_count AS fire FROM dbackup_queue.job`;
+    // The first runner makes the table.
+    const rows = await server.query<{ fire: string }>(text, `shared_${databases}`).catch(() => []);
+    return rows.map(({ fire }) => fire);
+  }
 
   async function withQueue(): Promise<{ rows: string[] }> {
     const database = `shared_${databases}`;

@@ -202,7 +202,7 @@ describe('fires that processes share', function () {
       askMs: 100,
       take: () => fires.take(NODE, 'skip'),
       mayTake: () => true,
-      async run({ at }, attempt, lost) {
+      async run({ at }, attempt, { lost }) {
         seen.push(`${new Date(at).toISOString()} ${attempt}`);
         lost.addEventListener('abort', () => seen.push('lost'));
         await promise;

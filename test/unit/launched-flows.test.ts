@@ -72,13 +72,31 @@ describe('launched flows', () => {
 
   it('tell why a message was launched, as long as something of it goes on', () => {
     const world = new World();
-    world.flows.launch('clock', { _msgid: 'a' }, () => undefined, 'catch-up');
+    world.flows.launch('clock', { _msgid: 'a' }, () => undefined, { reason: 'catch-up' });
     world.flows.launch('clock', { _msgid: 'b' }, () => undefined);
     const reasons = () => ['a', 'b', 'c'].map((id) => world.flows.reasonOf({ _msgid: id }));
     assert.deepEqual(reasons(), ['catch-up', 'manual', undefined]);
     assert.equal(world.flows.reasonOf({}), undefined);
     world.ended();
     assert.deepEqual(reasons(), ['catch-up', undefined, undefined]);
+  });
+
+  it('know the lease of a message until it is nowhere any more, also when it was not waited for', () => {
+    const world = new World();
+    const lease = { lost: new AbortController().signal, isLost: async () => false };
+    world.flows.launch('clock', { _msgid: 'a' }, () => undefined, { reason: 'schedule', lease });
+    const endFirst = world.ended;
+    world.launch('b');
+    world.runs.add('r');
+    assert.deepEqual(world.flows.runsOf('clock', lease), ['r']);
+    assert.equal(world.flows.leaseOf({ _msgid: 'a' }), lease);
+    assert.equal(world.flows.leaseOf({ _msgid: 'b' }), undefined);
+    assert.equal(world.flows.leaseOf({}), undefined);
+    world.holds('function', 7 * HOUR_MS);
+    assert.equal(world.flows.isActive('clock'), false);
+    assert.equal(world.flows.leaseOf({ _msgid: 'a' }), lease);
+    endFirst();
+    assert.equal(world.flows.leaseOf({ _msgid: 'a' }), undefined);
   });
 
   it('tell a node that is gone nothing, and the one that has its id now everything', () => {
