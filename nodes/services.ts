@@ -55,7 +55,7 @@ export interface RetentionService {
 /** A schedule, offered by its node. */
 export interface ScheduleService {
   /** Fires now, whatever the schedule says. */
-  fire(): void;
+  fire(): Promise<void>;
   /** @throws BackupError when that cannot be recorded */
   pause(): Promise<void>;
   /** @throws BackupError when that cannot be recorded */

@@ -17,8 +17,12 @@ const QUEUE_SCHEMA = 'dbackup_queue';
  */
 const ENDLESS_SECONDS = 1_000_000_000;
 const NEVER_EXPIRES = `UPDATE ${QUEUE_SCHEMA}.job SET expire_seconds = ${ENDLESS_SECONDS} WHERE name = $1 AND id = $2`;
-/** How often a fire is begun again whose runner died. */
-const RETRIES = 2;
+/** The queues of a schedule: one of fires for each answer to the question what happens when they overlap, and by hand. */
+type Lane = SchedulePolicy['overlap'] | 'hand';
+/** A policy says how many may wait and be at work in a queue; what is fired by hand asks nobody. */
+const POLICIES = { skip: 'exclusive', queue: 'stately', hand: 'standard' } as const;
+/** How often a fire is begun again whose runner died. A person who has fired sees that it did. */
+const RETRIES = { skip: 2, queue: 2, hand: 0 } as const;
 /** How long a fire waits for a runner that has its schedule, in seconds. */
 const KEPT_SECONDS = 7 * 24 * 3600;
 /** The library takes no shorter lease, in seconds. */
@@ -49,6 +53,12 @@ const ticket = z.object({
   missed: z.number(),
 });
 
+/** By which the library tells one that was begun again from the one before. */
+interface Attempt {
+  readonly id: string;
+  readonly retryCount: number;
+}
+
 /** What the library answers; its own type names nothing of it. */
 const touched = z.object({ affected: z.number() });
 
@@ -59,12 +69,14 @@ const touched = z.object({ affected: z.number() });
 export class SharedFires {
   readonly #boss: PgBoss;
   readonly #pool: OpenPool;
+  readonly #db: SqlConnection;
   readonly #leaseSeconds: number;
   readonly #queues = new Map<string, Promise<void>>();
 
-  private constructor(boss: PgBoss, pool: OpenPool, leaseSeconds: number) {
+  private constructor(boss: PgBoss, pool: OpenPool, db: SqlConnection, leaseSeconds: number) {
     this.#boss = boss;
     this.#pool = pool;
+    this.#db = db;
     this.#leaseSeconds = leaseSeconds;
   }
 
@@ -73,9 +85,10 @@ export class SharedFires {
     const leaseSeconds = Math.max(SHORTEST_LEASE_SECONDS, Math.ceil(leaseMs / 1000));
     const { PgBoss } = await loadLibrary();
     const pool = await openPool({ ...place, silenceMs: SILENCE_MS });
+    const db: SqlConnection = { executeSql: (text, values) => pool.pool.query(text, values) };
     const everySeconds = Math.max(1, Math.floor(leaseSeconds / 4));
     const boss = new PgBoss({
-      db: { executeSql: (text, values) => pool.pool.query(text, values) },
+      db,
       schema: QUEUE_SCHEMA,
       schedule: false,
       superviseIntervalSeconds: everySeconds,
@@ -84,7 +97,7 @@ export class SharedFires {
     boss.on('error', (error) => warn(`The queue of schedules: ${toBackupError(error).message}`));
     try {
       await boss.start();
-      return new SharedFires(boss, pool, leaseSeconds);
+      return new SharedFires(boss, pool, db, leaseSeconds);
     } catch (error) {
       await pool.close();
       throw error;
@@ -96,12 +109,16 @@ export class SharedFires {
     return (this.#leaseSeconds * 1000) / 4;
   }
 
-  /** Makes the queue of a schedule, unless it is there. */
-  prepare(schedule: string, overlap: SchedulePolicy['overlap']): Promise<void> {
-    const name = queueOf(schedule, overlap);
+  /** Makes the queues of a schedule, unless they are there. */
+  async prepare(schedule: string, overlap: SchedulePolicy['overlap']): Promise<void> {
+    await Promise.all([this.#prepare(schedule, overlap), this.#prepare(schedule, 'hand')]);
+  }
+
+  #prepare(schedule: string, lane: Lane): Promise<void> {
+    const name = queueOf(schedule, lane);
     const known = this.#queues.get(name);
     if (known !== undefined) return known;
-    const made = this.#make(name, overlap);
+    const made = this.#make(name, lane);
     this.#queues.set(name, made);
     made.catch(() => this.#queues.delete(name));
     return made;
@@ -109,7 +126,7 @@ export class SharedFires {
 
   /**
    * Hands a fire to whichever process takes it first, as a part of the transaction.
-   * @returns false when an earlier fire of the schedule still waits, or with `skip` is still at work
+   * @returns false when an earlier fire of the schedule still waits, or with `skip` is still at work, also one by hand
    */
   async offer(
     schedule: string,
@@ -117,13 +134,19 @@ export class SharedFires {
     { at, reason, missed }: Fire,
     connection: SqlConnection,
   ): Promise<boolean> {
+    if (overlap === 'skip' && (await this.#isHeldByHand(schedule, connection))) return false;
     const name = queueOf(schedule, overlap);
     const id = await this.#boss.send(name, { at, reason, missed }, { db: connection });
     return id !== null;
   }
 
-  /** Takes a fire of a schedule that waits, also one from before a change of what happens when they overlap. */
+  /**
+   * Takes a fire of a schedule that waits, also one from before a change of what happens when they overlap. None while
+   * something is at work that a person has fired.
+   */
   async take(schedule: string, overlap: SchedulePolicy['overlap']): Promise<TakenFire | undefined> {
+    await this.prepare(schedule, overlap);
+    if (await this.#isHeldByHand(schedule, this.#db)) return undefined;
     for (const each of overlap === 'skip' ? (['skip', 'queue'] as const) : (['queue', 'skip'] as const)) {
       await this.prepare(schedule, each);
       const taken = await this.#takeFrom(queueOf(schedule, each));
@@ -132,10 +155,48 @@ export class SharedFires {
     return undefined;
   }
 
+  /** Tells all processes that something is at work which a person has fired, as long as it is kept. It is never lost. */
+  async holdByHand(schedule: string): Promise<Held> {
+    await this.#prepare(schedule, 'hand');
+    const name = queueOf(schedule, 'hand');
+    let sign = await this.#raiseSign(name);
+    let over = false;
+    const takeDown = async () => void (await this.#boss.deleteJob(name, sign));
+    return {
+      keep: async () => {
+        const { affected } = touched.parse(await this.#boss.touch(name, sign));
+        if (affected > 0 || over) return true;
+        // This process was cut off for a while, and its work has gone on all the same.
+        sign = await this.#raiseSign(name);
+        if (over) await takeDown();
+        return true;
+      },
+      done: async () => {
+        over = true;
+        await takeDown();
+      },
+    };
+  }
+
+  /** Something in the queue that is at work from the first moment. Signs are all alike. */
+  async #raiseSign(name: string): Promise<Attempt> {
+    return await this.#inTransaction(async (connection) => {
+      await this.#boss.send(name, {}, { db: connection });
+      const sign = await this.#fetch(name, connection);
+      if (sign === undefined) throw new BackupError('internal', `What was put into ${name} is not there`);
+      return attemptOf(sign);
+    });
+  }
+
+  async #isHeldByHand(schedule: string, connection: SqlConnection): Promise<boolean> {
+    const signs = await this.#boss.findJobs(queueOf(schedule, 'hand'), { db: connection });
+    return signs.some(({ state }) => state === 'active');
+  }
+
   async #takeFrom(name: string): Promise<TakenFire | undefined> {
     const job = await this.#inTransaction((connection) => this.#fetch(name, connection));
     if (job === undefined) return undefined;
-    const attempt = { id: job.id, retryCount: job.retryCount };
+    const attempt = attemptOf(job);
     const parsed = ticket.safeParse(job.data);
     if (!parsed.success) {
       await this.#boss.complete(name, attempt);
@@ -179,22 +240,26 @@ export class SharedFires {
     await this.#pool.close();
   }
 
-  async #make(name: string, overlap: SchedulePolicy['overlap']): Promise<void> {
+  async #make(name: string, lane: Lane): Promise<void> {
     const options = {
       heartbeatSeconds: this.#leaseSeconds,
-      retryLimit: RETRIES,
+      retryLimit: RETRIES[lane],
       retryDelay: 1,
       retentionSeconds: KEPT_SECONDS,
       deleteAfterSeconds: KEPT_SECONDS,
     };
-    await this.#boss.createQueue(name, { ...options, policy: overlap === 'skip' ? 'exclusive' : 'stately' });
+    await this.#boss.createQueue(name, { ...options, policy: POLICIES[lane] });
     await this.#boss.updateQueue(name, options);
   }
 }
 
 /** Ids of nodes may hold what names of queues may not. A policy cannot be changed, so that it is part of the name. */
-function queueOf(schedule: string, overlap: SchedulePolicy['overlap']): string {
-  return `schedule.${createHash('sha256').update(schedule).digest('hex').slice(0, 32)}.${overlap}`;
+function queueOf(schedule: string, lane: Lane): string {
+  return `schedule.${createHash('sha256').update(schedule).digest('hex').slice(0, 32)}.${lane}`;
+}
+
+function attemptOf({ id, retryCount }: Job<unknown>): Attempt {
+  return { id, retryCount };
 }
 
 async function loadLibrary(): Promise<typeof import('pg-boss')> {

@@ -83,8 +83,10 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
     }
   }
 
-  fire(): void {
-    this.start({ at: this.#now(), reason: 'manual', missed: 0 });
+  async fire(): Promise<void> {
+    const start = () => this.start({ at: this.#now(), reason: 'manual', missed: 0 });
+    if (this.#shared === undefined) start();
+    else await this.#shared.byHand(start);
     if (this.#firesByItself()) this.#scheduler.wake();
   }
 
@@ -227,6 +229,7 @@ export class ScheduleNode implements ScheduleService, ScheduleHost {
       start: (fire, attempt, lease) => this.start(fire, attempt, lease),
       dropped: (at, count) => this.dropped(at, count),
       failed: (error) => this.failed(error),
+      unseen: ({ message }) => this.#context.warn(this.#text('message.unseen', { reason: message })),
     });
   }
 

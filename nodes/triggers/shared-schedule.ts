@@ -1,6 +1,7 @@
-import type { BackupError } from '../../lib/errors.ts';
+import { orTimeout } from '../../lib/abort.ts';
+import { BackupError, toBackupError } from '../../lib/errors.ts';
 import { type FireOutcome, FireWorker } from '../../lib/queue/fire-worker.ts';
-import type { FireLease } from '../../lib/queue/lease.ts';
+import { type FireLease, type Held, Lease } from '../../lib/queue/lease.ts';
 import { isMissed } from '../../lib/queue/missed-fires.ts';
 import type { RunResult } from '../../lib/runs/outcome.ts';
 import type { Fire, HandOver, SchedulePolicy } from '../../lib/schedule/scheduler.ts';
@@ -9,6 +10,8 @@ import type { SharedQueue } from '../shared-queue.ts';
 
 /** How soon it is tried again to open the queue, in ms. */
 const REOPEN_MS = 30_000;
+/** How long a person who fires waits until other processes know of it, in ms. */
+const TELL_MS = 10_000;
 
 export interface SharedScheduleParts {
   readonly id: string;
@@ -18,6 +21,8 @@ export interface SharedScheduleParts {
   readonly start: (fire: Fire, attempt: number, lease: FireLease) => void;
   readonly dropped: (at: number, count: number) => void;
   readonly failed: (error: BackupError) => void;
+  /** Other processes do not know of what was fired by hand. */
+  readonly unseen: (error: BackupError) => void;
 }
 
 /** A schedule whose fires several processes share: what one notices, the first that is free begins. */
@@ -49,6 +54,32 @@ export class SharedSchedule {
       .then(({ beatMs }) => this.#work(beatMs))
       // The scheduler cannot do without it either, and tells.
       .catch(() => this.#parts.runtime.clock.setTimer(() => this.#stopped || this.begin(), REOPEN_MS));
+  }
+
+  /** Begins what a person asks for, at once; other processes know of it then. */
+  async byHand(start: () => void): Promise<void> {
+    const { queue, unseen } = this.#parts;
+    const told = this.#tellOthers();
+    const late = () => new BackupError('stalled', `the server has not answered for ${TELL_MS / 1000} s`);
+    await orTimeout(told, TELL_MS, late).catch((thrown: unknown) => unseen(toBackupError(thrown)));
+    start();
+    queue.waitFor(told.then(({ sign, beatMs }) => this.#keepWhileAtWork(sign, beatMs)));
+  }
+
+  async #tellOthers(): Promise<{ sign: Held; beatMs: number }> {
+    const fires = await this.#parts.queue.fires();
+    return { sign: await fires.holdByHand(this.#parts.id), beatMs: fires.beatMs };
+  }
+
+  async #keepWhileAtWork(sign: Held, beatMs: number): Promise<void> {
+    const { id, runtime } = this.#parts;
+    const lease = new Lease(sign, { beatMs, clock: runtime.clock });
+    try {
+      await runtime.launches.ended(id);
+      await lease.settle(() => sign.done());
+    } finally {
+      lease.end();
+    }
   }
 
   wake(): void {

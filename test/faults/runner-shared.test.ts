@@ -182,6 +182,57 @@ describe('three runners that share a store', function () {
     assert.equal((await listedSets(work.first)).length, 1);
   });
 
+  describe('one of which a person has told to fire', () => {
+    const schedule = (overlap: string) => ({ ...missed.settings, overlap });
+
+    /** It runs, and the planned fire comes in the second runner. */
+    async function startBoth(overlap: 'skip' | 'queue'): Promise<RunnerProcess> {
+      await record(Date.now());
+      const press = { id: 'press', type: 'inject', z: 'tab', x: 1, y: 1, wires: [['go']], once: true };
+      const first = await start(
+        work.flow({
+          file: 'first.json',
+          // Longer than it takes to start another runner.
+          rate: SLOW / 3,
+          settings: { go: schedule(overlap) },
+          more: [
+            { ...press, onceDelay: 0.1, props: [{ p: 'payload' }], payload: 'fire', payloadType: 'str' },
+          ],
+        }),
+      );
+      await stored(first, 'near');
+      await record(missed.handled);
+      await start(work.flow({ rate: SLOW, settings: { go: schedule(overlap) } }));
+      return first;
+    }
+
+    const record = (handled: number) => withStore((store) => store.schedule('go').restart(handled));
+
+    it('skip the planned fire meanwhile', async () => {
+      await startBoth('skip');
+      await untilStates('succeeded', 'skipped');
+      await endAll();
+      assert.equal((await listedSets(work.first)).length, 1);
+    });
+
+    it('let the planned fire wait until that has ended', async () => {
+      await startBoth('queue');
+      await untilStates('succeeded', 'succeeded');
+      const [second, first] = await withStore((store) => store.runs());
+      assert.ok(first?.finishedAt && second && second.openedAt >= first.finishedAt);
+      await endAll();
+    });
+
+    it('do not wait any longer when that one is killed, and do not begin again what a person began', async () => {
+      const first = await startBoth('queue');
+      await until(async () => (await fires()).includes('created 0'), PATIENCE_MS);
+      first.kill('SIGKILL');
+      await untilStates('failed', 'succeeded');
+      await endAll();
+      assert.deepEqual(await statesOfRuns(), ['failed', 'succeeded']);
+    });
+  });
+
   /** Each fire that is known: its state, and how often it was begun again. */
   async function fires(): Promise<string[]> {
     const text = `SELECT state || ' ' || retry_count AS fire FROM dbackup_queue.job`;

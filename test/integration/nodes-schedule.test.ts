@@ -284,6 +284,13 @@ describe('schedule nodes in Node-RED', function () {
       assert.match((await fires(1))[0] ?? '', /^2026-05-01T12:31 manual$/);
     });
 
+    it('fire although other processes that share them cannot be told, and say so', async () => {
+      await start(flow(), { store: 'postgresql://postgres@127.0.0.1:1/postgres' });
+      nodes?.runtime.fire('clock', { payload: 'fire' });
+      assert.match((await fires(1))[0] ?? '', /manual$/);
+      await warned(/Other processes do not see that the schedule was fired here.*127\.0\.0\.1:1/);
+    });
+
     it('refuse what they do not know', async () => {
       await start(flow());
       nodes?.runtime.fire('clock', { payload: 'stop' });

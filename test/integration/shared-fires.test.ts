@@ -75,10 +75,14 @@ describe('fires that processes share', function () {
     return taken;
   }
 
-  async function takenLater(fires: SharedFires, withinMs?: number): Promise<TakenFire> {
+  async function takenLater(
+    fires: SharedFires,
+    withinMs?: number,
+    overlap: SchedulePolicy['overlap'] = 'skip',
+  ): Promise<TakenFire> {
     let taken: TakenFire | undefined;
     await until(async () => {
-      taken = await fires.take(NODE, 'skip');
+      taken = await fires.take(NODE, overlap);
       return taken !== undefined;
     }, withinMs);
     assert.ok(taken);
@@ -140,6 +144,52 @@ describe('fires that processes share', function () {
     assert.deepEqual([second.fire, await second.keep()], [fireAt(1), true]);
     await second.done();
     assert.equal(await fires.take(NODE, 'queue'), undefined);
+  });
+
+  it('are busy while something is at work that was fired by hand, in whatever process', async () => {
+    const [here, there] = await Promise.all([join(), join()]);
+    const one = await here.holdByHand(NODE);
+    const another = await there.holdByHand(NODE);
+    assert.equal(await handOver(there, fireAt(0)), 'busy');
+    await one.done();
+    assert.equal(await handOver(there, fireAt(1)), 'busy');
+    await another.done();
+    assert.equal(await handOver(there, fireAt(2)), 'handed');
+    assert.deepEqual((await takenBy(there)).fire, fireAt(2));
+  });
+
+  it('wait until what was fired by hand has ended, when they shall or were handed over before', async () => {
+    const [here, there] = await Promise.all([join(), join()]);
+    assert.equal(await handOver(there, fireAt(0), 'skip'), 'handed');
+    const hold = await here.holdByHand(NODE);
+    assert.equal(await there.take(NODE, 'skip'), undefined);
+    assert.equal(await handOver(there, fireAt(1), 'queue'), 'handed');
+    assert.equal(await there.take(NODE, 'queue'), undefined);
+    await hold.done();
+    assert.deepEqual((await takenBy(there, 'queue')).fire, fireAt(1));
+  });
+
+  it('do not wait for what a process has fired by hand that fell silent, unless it goes on', async () => {
+    const [silent, other] = await Promise.all([join(), join()]);
+    const hold = await silent.holdByHand(NODE);
+    await handOver(other, fireAt(0), 'queue');
+    await takenLater(other, 120_000, 'queue');
+    assert.equal(await handOver(other, fireAt(1)), 'handed');
+    assert.equal(await hold.keep(), true);
+    assert.equal(await handOver(other, fireAt(2)), 'busy');
+    assert.equal(await other.take(NODE, 'skip'), undefined);
+    await hold.done();
+    assert.deepEqual((await takenBy(other)).fire, fireAt(1));
+  });
+
+  it('do not wait for what was fired by hand and has ended while its process said that it goes on', async () => {
+    const fires = await join();
+    const hold = await fires.holdByHand(NODE);
+    await server.query(`DELETE FROM dbackup_queue.job`, `queue_${databases}`);
+    await Promise.all([hold.keep(), hold.done()]);
+    assert.equal(await handOver(fires, fireAt(0)), 'handed');
+    await hold.keep();
+    assert.ok(await fires.take(NODE, 'skip'));
   });
 
   it('are not handed over while the schedule is paused', async () => {
