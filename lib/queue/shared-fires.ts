@@ -13,7 +13,7 @@ import type { Held } from './lease.ts';
 const QUEUE_SCHEMA = 'dbackup_queue';
 /**
  * How long a fire may be at work, in seconds: for ever, as long as its process says that it is. The library allows a day
- * at the most and has no call that prolongs it, so that its table is told.
+ * at the most and has no call that prolongs it, so that its table is told: package.json names one version of it.
  */
 const ENDLESS_SECONDS = 1_000_000_000;
 const NEVER_EXPIRES = `UPDATE ${QUEUE_SCHEMA}.job SET expire_seconds = ${ENDLESS_SECONDS} WHERE name = $1 AND id = $2`;
@@ -268,7 +268,7 @@ async function loadLibrary(): Promise<typeof import('pg-boss')> {
   } catch (cause) {
     throw new BackupError(
       'unavailable',
-      'Schedules with a store in PostgreSQL need the package pg-boss: install it with npm install pg-boss, on Node.js 22.12 or newer',
+      'Schedules with a store in PostgreSQL need the package pg-boss: install it with npm install pg-boss@12.38.0, on Node.js 22.12 or newer',
       { cause },
     );
   }
