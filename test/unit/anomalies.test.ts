@@ -8,6 +8,7 @@ import { carriedAnnotations } from '../../lib/backupset/annotation-changes.ts';
 import {
   type Annotations,
   annotationsText,
+  MAX_SUSPICIONS,
   NO_ANNOTATIONS,
   parseAnnotations,
 } from '../../lib/backupset/annotation-format.ts';
@@ -317,6 +318,22 @@ describe('the mark of a suspicious set', () => {
     const left = withoutSuspicion(both, 'night');
     assert.deepEqual(left.suspicious, { ...old, marks: [old] });
     assert.ok(!isSuspicious({ ...left, tags: ['normal'] }));
+  });
+
+  it("is nobody's for the oldest of more guards than are told apart, and stays then", () => {
+    const guards = Array.from({ length: MAX_SUSPICIONS + 3 }, (_, index) => `guard ${index}`);
+    let state: Annotations = NO_ANNOTATIONS;
+    for (const [index, name] of guards.entries()) {
+      state = withSuspicion(state, name, `${name} says`, new Date(at.getTime() + index));
+      state = parseAnnotations(annotationsText(state), 'here');
+    }
+    assert.deepEqual(state.suspicious?.marks?.[0], {
+      since: at.toISOString(),
+      reason: 'guard 0 says; guard 1 says; guard 2 says; guard 3 says',
+    });
+    for (const name of guards) state = withoutSuspicion(state, name);
+    assert.equal(state.suspicious?.marks?.length, 1);
+    assert.ok(isSuspicious(state));
   });
 
   it('is of no effect beside the tag normal', () => {
